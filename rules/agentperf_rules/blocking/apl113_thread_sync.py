@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from agentperf_rules.base import Shape
+from agentperf_rules.blocking.base import BlockingRule
+from agentperf_rules.model import Confidence, Suspect
+
+
+class BlockingThreadSync(BlockingRule):
+    """## What it does
+    Finds waits for threads in async functions: `Lock.acquire`, `Queue.get`, `Thread.join`, `Event.wait`,
+    `concurrent.futures.Future.result`, and a `with lock:` whose body awaits. Calls that cannot wait are not reported:
+    `acquire(blocking=False)`, `get_nowait()`, `timeout=0`, the result of a future that is known to be done.
+
+    ## Why is this bad?
+    The event loop stops until another thread acts. When that thread waits for the event loop in turn, both wait forever.
+
+    ## Example
+    ```python
+    import queue
+
+    jobs = queue.Queue()
+
+    async def worker():
+        while True:
+            job = jobs.get()
+            await job()
+    ```
+
+    ## Use instead
+    ```python
+    import asyncio
+
+    jobs = asyncio.Queue()
+
+    async def worker():
+        while True:
+            job = await jobs.get()
+            await job()
+    ```
+    """
+
+    code = "APL113"
+    name = "blocking-thread-sync-in-async"
+    severity = "medium"
+    what = "blocking wait for a thread"
+    needs = "function"
+
+    valid = (
+        """\
+import queue
+import threading
+from concurrent.futures import Future
+
+jobs = queue.Queue()
+lock = threading.Lock()
+
+async def worker(future: Future):
+    jobs.get_nowait()
+    jobs.get(block=False)
+    lock.acquire(blocking=False)
+    if future.done():
+        return future.result()
+""",
+        """\
+import asyncio
+import threading
+
+lock = threading.Lock()
+
+async def count(items: list):
+    with lock:
+        items.append(1)
+    await asyncio.sleep(1)
+""",
+    )
+    invalid = (
+        """\
+import queue
+
+jobs = queue.Queue()
+
+async def worker():
+    return jobs.get()  # expect
+""",
+        """\
+from concurrent.futures import ThreadPoolExecutor
+
+async def total(pool: ThreadPoolExecutor, numbers):
+    future = pool.submit(sum, numbers)
+    return future.result()  # expect
+""",
+    )
+
+    def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
+        if shape.node is None:
+            return suspect.confidence
+        from agentperf_rules.calls import holds_across_await, is_lock, waits
+
+        if is_lock(suspect.sink) and not waits(shape):
+            return None
+        if len(suspect.chain) > 1:
+            return None if is_lock(suspect.sink) else suspect.confidence
+        if is_lock(suspect.sink) and holds_across_await(shape) is False:
+            return None
+        return suspect.confidence if waits(shape) else None

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from agentperf_rules.base import Shape, at_most
+from agentperf_rules.blocking.base import BlockingRule
+from agentperf_rules.model import Confidence, Suspect
+
+
+class BlockingClientConstruction(BlockingRule):
+    """## What it does
+    Finds clients whose constructor does slow work (loading certificates, reading service definitions) built in async
+    functions. Building one once, at startup or behind an `if client is None`, is only a possible finding.
+
+    ## Why is this bad?
+    `httpx.AsyncClient()` loads the certificate bundle, tens of milliseconds of CPU each time; `boto3.client()` reads
+    JSON files. Built per request, that is time in which the event loop does nothing else.
+
+    ## Example
+    ```python
+    import httpx
+
+    async def fetch(url):
+        async with httpx.AsyncClient() as client:
+            return await client.get(url)
+    ```
+
+    ## Use instead
+    ```python
+    import httpx
+
+    client = httpx.AsyncClient()
+
+    async def fetch(url):
+        return await client.get(url)
+    ```
+    """
+
+    code = "APL115"
+    name = "blocking-client-construction-in-async"
+    severity = "low"
+    what = "client construction"
+    needs = "function"
+
+    valid = (
+        """\
+import httpx
+
+client = httpx.AsyncClient()
+
+async def fetch(url):
+    return await client.get(url)
+""",
+        """\
+import httpx
+
+class Api:
+    async def startup(self):
+        self.client = httpx.AsyncClient()
+""",
+    )
+    invalid = (
+        """\
+import boto3
+
+async def upload(key, body):
+    client = boto3.client("s3")  # expect
+    return client
+""",
+    )
+
+    def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
+        from agentperf_rules.calls import is_built_once
+
+        return at_most(suspect.confidence, "possible") if is_built_once(suspect.function, shape) else suspect.confidence

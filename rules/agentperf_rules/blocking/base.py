@@ -1,0 +1,42 @@
+"""What the rules on blocked event loops share."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from agentperf_rules.base import Rule, Shape, callee, is_plain, via
+from agentperf_rules.model import Suspect
+
+
+class BlockingRule(Rule):
+    """A call that holds the event loop, written in an async function or reached through helpers.
+
+    `what` names the call in messages; `offloads` is False where a thread would not help.
+    """
+
+    kind = "blocking"
+    what: ClassVar[str]
+    offloads: ClassVar[bool] = True
+
+    def describe(self, suspect: Suspect, shape: Shape) -> str:
+        where = "async function" if suspect.in_async else "function run by the event loop"
+        if suspect.function == "<module>":
+            return f"{self.what} {suspect.sink} at module level{via(suspect.chain)}"
+        return f"{self.what} {suspect.sink} in {where} {suspect.function}{via(suspect.chain)}"
+
+    def remedy(self, suspect: Suspect, shape: Shape) -> str:
+        choices = [part for part in (self.awaitable(suspect), self.offload(suspect)) if part]
+        return f"use {' or '.join(choices)}" if choices else "move it out of the async path"
+
+    def awaitable(self, suspect: Suspect) -> str:
+        """The awaitable alternative, empty when there is none."""
+        return suspect.use
+
+    def offload(self, suspect: Suspect) -> str:
+        """How to run the call in a thread, empty where that is no remedy."""
+        if not self.offloads or "to_thread" in suspect.use:
+            return ""
+        called = callee(suspect.chain[0].call if len(suspect.chain) > 1 else suspect.call)
+        if not is_plain(called):
+            return "await asyncio.to_thread(...) around a function that does it"
+        return f"await asyncio.to_thread({called}, ...)"

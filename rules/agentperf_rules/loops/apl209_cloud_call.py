@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from agentperf_rules.loops.base import LoopRule
+
+
+class CloudCallInLoop(LoopRule):
+    """## What it does
+    Finds cloud SDK calls that a loop makes once per element, directly or through helpers.
+    Loops over pages, chunks, attempts or a fixed handful, polls, and calls that each depend on the last are not reported.
+
+    ## Why is this bad?
+    Each is an HTTPS request; most services have an operation for many items, and most bill by the request.
+
+    ## Example
+    ```python
+    for key in keys:
+        s3.delete_object(Bucket="reports", Key=key)
+    ```
+
+    ## Use instead
+    ```python
+    s3.delete_objects(Bucket="reports", Delete={"Objects": [{"Key": key} for key in keys]})
+    ```
+    """
+
+    code = "APL209"
+    name = "cloud-call-in-loop"
+    severity = "medium"
+    what = "cloud call"
+    batch = "use the batch operation of the service, or start the calls together with a limit"
+
+    valid = (
+        """\
+import boto3
+
+s3 = boto3.client("s3")
+
+def clear(keys):
+    s3.delete_objects(Bucket="reports", Delete={"Objects": [{"Key": key} for key in keys]})
+""",
+    )
+    invalid = (
+        """\
+import boto3
+
+s3 = boto3.client("s3")
+
+def clear(keys):
+    for key in keys:
+        s3.delete_object(Bucket="reports", Key=key)  # expect
+""",
+    )

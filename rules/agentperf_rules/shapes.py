@@ -1,0 +1,807 @@
+"""Which loops ask once per element: the shapes that make a repeated call an N+1, and those that do not.
+
+A loop is *neutral* when it hands out something else than elements (attempts, pages, chunks, a fixed handful):
+the next loop outwards is then asked. Some shapes silence a call altogether: it waits on purpose, it talks to
+a different server each time, or it runs a different statement each time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+import libcst as cst
+
+from agentperf_rules.base import Shape, at_most
+from agentperf_rules.model import Confidence, Suspect
+from agentperf_rules.syntax import (
+    argument,
+    contains,
+    dotted,
+    integer,
+    is_zero,
+    last_name,
+    names_in,
+    root_of,
+    target_names,
+    text_of,
+    walk,
+    words,
+)
+
+RepeatKind = Literal["for", "async for", "while", "comprehension", "map"]
+
+_HANDFUL = 16
+_FEW_TIMES = 32
+_FEW_SLICED = 5
+
+_STARTERS = frozenset(
+    {"gather", "create_task", "ensure_future", "start_soon", "as_completed", "wait", "submit", "spawn", "add_task"}
+)
+_MAPPERS = frozenset({"map", "starmap", "filter", "imap", "amap", "imap_unordered"})
+_KEYED = frozenset({"sorted", "min", "max"})
+_PASS_THROUGH = frozenset(
+    {"enumerate", "sorted", "reversed", "list", "tuple", "set", "iter", "frozenset", "tqdm", "track"}
+)
+_VIEWS = frozenset({"items", "keys", "values", "copy"})
+_POPS = frozenset({"pop", "popleft", "popitem"})
+_MUTATORS = frozenset({"append", "appendleft", "extend", "add", "insert", "update", "setdefault", "push"})
+
+_BATCH = frozenset(
+    {"batch", "batched", "chunk", "chunked", "page", "grouper", "slice", "partition", "bucket", "window"}
+)
+_PART_OF_NAME = frozenset({"id", "name", "key", "number", "num", "index", "start", "size", "url", "count"})
+_AGAIN = frozenset(
+    {"attempt", "retry", "try", "turn", "iteration", "iter", "step", "round", "epoch", "repeat", "depth", "tick", "retrying",
+     "asyncretrying", "backoff", "poll", "time"}
+)  # fmt: skip
+_PAGING = frozenset({"page", "offset", "skip", "cursor", "token", "pagination", "paginate", "paginator"})
+_SERVERS = frozenset(
+    {"server", "client", "conn", "connection", "host", "hostname", "node", "shard", "replica", "peer", "worker", "device",
+     "backend", "provider", "engine", "pool", "broker", "instance", "region", "tenant", "database", "db", "schema", "hub",
+     "coordinator", "controller", "cluster", "mirror", "gateway", "adapter", "api", "endpoint", "service", "entry", "account",
+     "plugin", "handler", "redis", "session", "bucket", "zone", "camera", "sensor", "integration", "driver", "source"}
+)  # fmt: skip
+_ADDRESSES = frozenset(
+    {"server", "host", "hostname", "node", "shard", "replica", "peer", "region", "tenant", "database", "schema", "cluster",
+     "mirror", "gateway", "backend", "provider", "endpoint", "zone"}
+)  # fmt: skip
+_STATEMENTS = frozenset(
+    {
+        "table",
+        "statement",
+        "stmt",
+        "ddl",
+        "migration",
+        "pragma",
+        "trigger",
+        "extension",
+        "view",
+        "script",
+        "sql",
+        "command",
+    }
+)
+_STREAMS = frozenset(
+    {"websocket", "ws", "socket", "stream", "subscription", "consumer", "pubsub", "listen", "listener", "message", "event",
+     "queue", "channel", "receive", "watch", "notification", "update", "frame", "change"}
+)  # fmt: skip
+_WAITS = frozenset({"sleep", "throttle", "rate_limit", "wait_for_token", "wait_for_slot"})
+_LIMITERS = frozenset({"limiter", "throttle", "throttler", "ratelimit", "ratelimiter", "rate"})
+_SEMAPHORES = frozenset({"semaphore", "sem", "limiter", "limit", "throttle"})
+_BUFFERS = frozenset({"pipe", "pipeline", "batch", "bulk", "batcher"})
+_FACTORIES = frozenset({"connect", "client", "resource", "from_url", "create_engine", "engine", "open", "connection"})
+_BULK = re.compile(
+    r"executemany|bulk|add_all|insert_many|mset|mget|_batch$|^batch_|copy_(from|records|expert)|execute_values"
+)
+_DDL = re.compile(
+    r"\s*(create|alter|drop|pragma|set|vacuum|analyze|truncate|grant|revoke|attach|detach|reindex|use)\b", re.IGNORECASE
+)
+_BEFORE_IDENTIFIER = re.compile(
+    r"\b(from|into|update|table|join|index|view|exists|schema|database|pragma)\s+[\"'`\[]?$", re.IGNORECASE
+)
+_ENTITY_CALLS = frozenset({"query", "select", "insert", "update", "delete", "count"})
+_SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
+
+Binding = tuple[int, frozenset[str], cst.CSTNode, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatingLoop:
+    """One loop around a call: its `targets` are the names it binds per element of `iterable`."""
+
+    kind: RepeatKind
+    node: cst.CSTNode
+    targets: frozenset[str]
+    iterable: cst.CSTNode
+    body: cst.CSTNode
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a loop repeats a call per element: `limit` bounds the confidence, None is innocent for `reason`."""
+
+    limit: Confidence | None
+    reason: str
+    loop: RepeatingLoop | None = None
+    fan_out: bool = False
+
+
+def loop_verdict(suspect: Suspect, shape: Shape) -> Verdict:
+    """Judges the loops around a suspect that has a tree, from the innermost outwards."""
+    node = shape.node
+    assert node is not None, "a shape without a tree cannot be judged"
+    path = (node, *shape.ancestors)
+    loops = list(enclosing_loops(path))
+    if not loops:
+        return Verdict(None, "not repeated by a loop")
+    fan_out = is_fan_out(path, shape.function)
+    if fan_out and suspect.sink_kind not in {"database", "orm", "relation", "cache"}:
+        return Verdict(None, "started together, which is how to do it")
+    reason = "no loop"
+    for depth, loop in enumerate(loops):
+        verdict = _Judge(suspect, shape, path, loop, inner=depth == 0).verdict()
+        if verdict.limit is not None:
+            limit = at_most(verdict.limit, "possible") if fan_out and _is_bounded(path, shape) else verdict.limit
+            return Verdict(limit, verdict.reason, loop, fan_out)
+        if not verdict.reason.startswith("neutral"):
+            return verdict
+        reason = verdict.reason
+    return Verdict(None, reason)
+
+
+def enclosing_loops(path: tuple[cst.CSTNode, ...]) -> Iterator[RepeatingLoop]:
+    """The loops that repeat the first node of `path`, innermost first, up to the enclosing function.
+
+    A loop does not repeat its own iterable nor its `else`.
+    """
+    own = _mapped(path[0], None)
+    if own is not None:
+        yield own
+    for child, parent in pairwise(path):
+        if isinstance(parent, cst.For) and child is parent.body:
+            kind: RepeatKind = "async for" if parent.asynchronous else "for"
+            yield RepeatingLoop(kind, parent, target_names(parent.target), parent.iter, parent.body)
+        elif isinstance(parent, cst.While) and child is not parent.orelse:
+            yield RepeatingLoop("while", parent, frozenset(), parent.test, parent.body)
+        elif isinstance(parent, cst.CompFor) and child is not parent.iter and child is not parent.target:
+            yield _comprehension(parent, child)
+        elif isinstance(parent, cst.BaseComp) and child is not parent.for_in:
+            yield from reversed([_comprehension(clause, child) for clause in _clauses(parent.for_in)])
+        elif isinstance(parent, cst.Lambda):
+            call = next((above for above in path[path.index(parent) :] if isinstance(above, cst.Call)), None)
+            mapped = _mapped(call, parent)
+            if mapped is None:
+                return
+            yield mapped
+        elif isinstance(parent, (cst.FunctionDef, cst.ClassDef)):
+            return
+
+
+def _clauses(first: cst.CompFor) -> Iterator[cst.CompFor]:
+    clause: cst.CompFor | None = first
+    while clause is not None:
+        yield clause
+        clause = clause.inner_for_in
+
+
+def _comprehension(clause: cst.CompFor, body: cst.CSTNode) -> RepeatingLoop:
+    return RepeatingLoop("comprehension", clause, target_names(clause.target), clause.iter, body)
+
+
+def _mapped(call: cst.CSTNode | None, function: cst.Lambda | None) -> RepeatingLoop | None:
+    """The loop inside `map(f, xs)` or `sorted(xs, key=f)`, when `function` is the f (or is not asked for)."""
+    if not isinstance(call, cst.Call):
+        return None
+    name = last_name(call.func)
+    if name in _MAPPERS:
+        applied, iterable = argument(call, 0), argument(call, 1)
+    elif name in _KEYED:
+        applied, iterable = argument(call, 9, "key"), argument(call, 0)
+    else:
+        return None
+    if applied is None or iterable is None or (function is not None and applied is not function):
+        return None
+    targets = (
+        frozenset(param.name.value for param in applied.params.params)
+        if isinstance(applied, cst.Lambda)
+        else frozenset()
+    )
+    return RepeatingLoop("map", call, targets, iterable, applied)
+
+
+def is_fan_out(path: tuple[cst.CSTNode, ...], function: cst.FunctionDef | None) -> bool:
+    """Whether the call is handed over to be run together with its siblings, as in `gather(*[f(x) for x in xs])`."""
+    if len(path) > 1 and isinstance(path[1], cst.Await):
+        return False
+    for child, parent in pairwise(path):
+        if isinstance(parent, cst.Call) and child is not parent.func:
+            if last_name(parent.func) in _STARTERS:
+                return True
+            if last_name(parent.func) in {"append", "add"} and isinstance(parent.func, cst.Attribute):
+                return _is_started(target_names(parent.func.value), function)
+        if isinstance(parent, cst.Assign) and isinstance(parent.value, cst.BaseComp):
+            return _is_started(frozenset().union(*(target_names(target.target) for target in parent.targets)), function)
+        if isinstance(parent, cst.BaseCompoundStatement):
+            return False
+    return False
+
+
+def _is_started(names: frozenset[str], function: cst.FunctionDef | None) -> bool:
+    if function is None or not names:
+        return False
+    return any(
+        isinstance(node, cst.Call) and last_name(node.func) in _STARTERS and names & names_in(node)
+        for node in walk(function.body, into_functions=False)
+    )
+
+
+def _is_bounded(path: tuple[cst.CSTNode, ...], shape: Shape) -> bool:
+    """Whether the started coroutine takes a semaphore: its author has thought of the load."""
+    node = path[0]
+    if shape.function is None or not isinstance(node, cst.Call):
+        return False
+    name = last_name(node.func)
+    return any(
+        isinstance(inner, cst.With) and any(words(last_name(item.item)) & _SEMAPHORES for item in inner.items)
+        for nested in walk(shape.function.body)
+        if isinstance(nested, cst.FunctionDef) and nested.name.value == name
+        for inner in walk(nested.body)
+    )
+
+
+class _Judge:
+    """The question for one call and one loop."""
+
+    def __init__(
+        self, suspect: Suspect, shape: Shape, path: tuple[cst.CSTNode, ...], loop: RepeatingLoop, *, inner: bool
+    ) -> None:
+        self.suspect = suspect
+        self.shape = shape
+        self.path = path
+        self.node = path[0]
+        self.loop = loop
+        self.inner = inner
+        self.inside = path[: path.index(loop.node)] if loop.node in path else path[: len(path) // 2]
+        self.body = list(_own_nodes(loop))
+        self.order = {id(node): index for index, node in enumerate(self.body)}
+        self.at = self.order.get(id(self.node), -1)
+        self.bindings = list(_bindings(self.body))
+        self.is_direct = len(suspect.chain) <= 1
+
+    def verdict(self) -> Verdict:
+        silent = self._silencing_reason()
+        if silent:
+            return Verdict(None, silent)
+        neutral = self._while_reason() if self.loop.kind == "while" else self._neutral_reason()
+        if neutral:
+            return Verdict(None, f"neutral: {neutral}")
+        return self._positive()
+
+    # What the loop hands out
+
+    def _neutral_reason(self) -> str:
+        iterable = self._resolved(self.loop.iterable)
+        if is_handful(iterable) or is_handful(self.loop.iterable):
+            return "a fixed handful"
+        for part in _parts(self.loop.iterable):
+            if _hands_out_batches(part):
+                return "batches"
+            if _hands_out_attempts(part):
+                return "attempts"
+        named = (
+            frozenset().union(*(_batch_words(name) for name in self.loop.targets)) if self.loop.targets else frozenset()
+        )
+        if named & _BATCH:
+            return "batches"
+        if _is_range(self.loop.iterable) and named & (_AGAIN | _PAGING):
+            return "attempts"
+        if named & _PAGING or self.loop.targets == {"_"}:
+            return "pages or bare repetition"
+        if self.loop.kind == "async for" and self._iterable_words() & _STREAMS:
+            return "a stream of events"
+        if self._iterable_words() & {"consumer", "pubsub", "listen", "websocket"}:
+            return "a stream of events"
+        if self._exits_after_call():
+            return "at most once"
+        if self._is_carried():
+            return "each call depends on the last"
+        if self._is_bare_repetition():
+            return "bare repetition"
+        if not self.inner and not self._depends():
+            return "an outer loop that the call does not depend on"
+        return ""
+
+    def _while_reason(self) -> str:
+        if self._exits_after_call():
+            return "at most once"
+        consumed = self._consumed()
+        if not consumed:
+            return "a while loop that consumes no collection"
+        if frozenset().union(*(words(name) for name in consumed)) & (_BATCH | _PAGING):
+            return "batches"
+        if not self._names() & self._tainted(consumed):
+            return "the call does not depend on what is consumed"
+        return ""
+
+    def _consumed(self) -> frozenset[str]:
+        """The names that take an element (or the index of one) per turn of a `while`."""
+        tested = names_in(self.loop.iterable)
+        taken: set[str] = set()
+        for _, names, value, is_mutation in self.bindings:
+            for call in (part for part in walk(value) if isinstance(part, cst.Call)):
+                popped = (
+                    call.func.value if isinstance(call.func, cst.Attribute) and call.func.attr.value in _POPS else None
+                )
+                if last_name(call.func) == "heappop":
+                    popped = argument(call, 0)
+                if isinstance(popped, cst.Name) and popped.value in tested and not is_mutation:
+                    taken |= names
+        return frozenset(taken) or self._index(tested)
+
+    def _index(self, tested: frozenset[str]) -> frozenset[str]:
+        """The `i` of `while i < len(xs): ... i += 1`."""
+        if "len" not in tested:
+            return frozenset()
+        counters = {
+            name
+            for node in self.body
+            if isinstance(node, cst.AugAssign) and integer(node.value) == 1
+            for name in target_names(node.target)
+        }
+        sliced = frozenset().union(*(names_in(node) for node in self.body if isinstance(node, cst.Slice)), frozenset())
+        return (frozenset(counters) & tested) - sliced
+
+    # What silences a call wherever its loops are
+
+    def _silencing_reason(self) -> str:
+        if self._waits():
+            return "waits between calls on purpose"
+        if self._is_buffered():
+            return "collected into one request"
+        if self.is_direct and isinstance(self.node, cst.Call) and _BULK.search(last_name(self.node.func)):
+            return "a bulk call"
+        if self._asks_another_server():
+            return "another server each time"
+        if self._runs_another_statement():
+            return "another statement each time"
+        return ""
+
+    def _waits(self) -> bool:
+        for node in self.body:
+            if isinstance(node, cst.Call) and last_name(node.func) in _WAITS and not is_zero(argument(node, 0)):
+                return not self._is_handled(node)
+            if isinstance(node, cst.With) and any(words(last_name(item.item)) & _LIMITERS for item in node.items):
+                return True
+        return False
+
+    def _is_handled(self, node: cst.CSTNode) -> bool:
+        """Whether `node` runs only after an exception: a pause before another try, not between elements."""
+        return any(isinstance(other, cst.ExceptHandler) and contains(other, node) for other in self.body)
+
+    def _is_buffered(self) -> bool:
+        for child, parent in pairwise(self.inside):
+            if not isinstance(parent, cst.Call) or child is parent.func or not isinstance(parent.func, cst.Attribute):
+                continue
+            if (
+                parent.func.attr.value in {"add", "append", "enqueue"}
+                and words(last_name(parent.func.value)) & _BUFFERS
+            ):
+                return True
+        receiver = self._receiver()
+        if receiver is None or not self.is_direct:
+            return False
+        if words(last_name(receiver)) & _BUFFERS or words(dotted(root_of(receiver))) & _BUFFERS:
+            return True
+        origin = self._origin(root_of(receiver))
+        return isinstance(origin, cst.Call) and bool(words(last_name(origin.func)) & _BUFFERS)
+
+    def _asks_another_server(self) -> bool:
+        receiver = self._receiver()
+        if receiver is None or self.suspect.sink_kind in {"orm", "relation"}:
+            return False
+        tainted = self._tainted(self.loop.targets)
+        if self._comes_from_element(receiver, tainted, 4):
+            return self.is_direct or bool((self._target_words() | self._iterable_words()) & _SERVERS)
+        return bool(self._target_words() & _ADDRESSES) and self.is_direct
+
+    def _comes_from_element(self, receiver: cst.CSTNode, tainted: frozenset[str], hops: int) -> bool:
+        for part in _chain(receiver):
+            if isinstance(part, cst.Subscript) and names_in_slice(part) & tainted:
+                return True
+            if isinstance(part, cst.Call) and _is_factory(part) and _argument_names(part) & tainted:
+                return True
+        root = root_of(receiver)
+        if not isinstance(root, cst.Name) or hops == 0:
+            return False
+        if root.value in self.loop.targets:
+            return True
+        origin = self._origin(root)
+        return origin is not None and self._comes_from_element(origin, tainted, hops - 1)
+
+    def _runs_another_statement(self) -> bool:
+        """DDL, a script's statements one after the other, or one table after the other."""
+        if self.suspect.sink_kind not in {"database", "orm"} or not isinstance(self.node, cst.Call):
+            return False
+        if self._target_words() & _STATEMENTS:
+            return True
+        tainted = self._tainted(self.loop.targets)
+        for call in (part for part in walk(self.node) if isinstance(part, cst.Call)):
+            first = argument(call, 0)
+            if isinstance(first, cst.Name) and first.value in self.loop.targets and self._takes_statement(call):
+                return True
+        if not self.is_direct:
+            return False
+        statement = self._statement()
+        return bool(_DDL.match(text_of(statement))) or _names_identifier(statement, tainted)
+
+    def _takes_statement(self, call: cst.Call) -> bool:
+        name = last_name(call.func)
+        if call is self.node:
+            return name in {"execute", "executescript", "exec", "scalars", "scalar", "run"} and self.is_direct
+        return name in _ENTITY_CALLS or name in _SQL_WRAPPERS
+
+    def _statement(self) -> cst.CSTNode | None:
+        assert isinstance(self.node, cst.Call)
+        first: cst.CSTNode | None = argument(self.node, 0)
+        if isinstance(first, cst.Name):
+            first = self._origin(first)
+        while isinstance(first, cst.Call) and last_name(first.func) in _SQL_WRAPPERS:
+            first = (
+                first.func.value
+                if isinstance(first.func, cst.Attribute) and text_of(first.func.value)
+                else argument(first, 0)
+            )
+        return first
+
+    # How a call hangs on the loop
+
+    def _positive(self) -> Verdict:
+        if self._is_carried():
+            return Verdict(None, "neutral: each call depends on the last")
+        limit: Confidence = "definite"
+        reason = "one call per element"
+        if self.loop.kind == "async for":
+            limit = "likely"
+        if not self._depends():
+            limit, reason = "likely", "the same call for every element"
+            if self._is_guarded_by_cache():
+                limit = "possible"
+        elif self._is_guarded_by_cache():
+            limit = "likely"
+        if self._is_first_hit() or self._is_handled(self.node):
+            limit = "possible"
+        return Verdict(limit, reason)
+
+    def _depends(self) -> bool:
+        targets = self.loop.targets or (self._consumed() if self.loop.kind == "while" else frozenset())
+        if self.loop.kind == "map" and not targets:
+            return True
+        return bool(self._names() & self._tainted(targets))
+
+    def _names(self) -> frozenset[str]:
+        return names_in(self.node)
+
+    def _is_bare_repetition(self) -> bool:
+        """`for _ in range(n)` in other words: nothing in the body uses the element."""
+        if self.loop.kind in {"comprehension", "map"} or not self.loop.targets:
+            return False
+        if not _is_range(self.loop.iterable):
+            return False
+        return not any(isinstance(node, cst.Name) and node.value in self.loop.targets for node in self.body)
+
+    def _tainted(self, sources: frozenset[str]) -> frozenset[str]:
+        """The names whose value in this turn of the loop comes from `sources`."""
+        tainted = set(sources)
+        grew = True
+        while grew:
+            grew = False
+            for _, names, value, _ in self.bindings:
+                if not names <= tainted and names_in(value) & tainted:
+                    tainted |= names
+                    grew = True
+        return frozenset(tainted - {"self", "cls"})
+
+    def _is_carried(self) -> bool:
+        """Whether the call is given what an earlier turn's call returned: pages, conversations, walks by key."""
+        results = self._results()
+        if not results:
+            return False
+        wanted = _argument_names_in_chain(self.node)
+        seen: set[str] = set()
+        while wanted - seen:
+            name = min(wanted - seen)
+            seen.add(name)
+            earlier = [binding for binding in self.bindings if name in binding[1] and binding[0] < self.at]
+            fresh = [value for _, _, value, is_mutation in earlier if not is_mutation and name not in names_in(value)]
+            for _, _, value, _ in earlier:
+                wanted |= names_in(value)
+            if fresh:
+                continue
+            later = (binding for binding in self.bindings if name in binding[1] and binding[0] > self.at)
+            if name not in self.loop.targets and any(names_in(value) & results for _, _, value, _ in later):
+                return True
+            if name in results and not fresh and name not in self.loop.targets and self._assigns_result(name):
+                return True
+        return False
+
+    def _assigns_result(self, name: str) -> bool:
+        return any(name in names and contains(value, self.node) for _, names, value, _ in self.bindings)
+
+    def _results(self) -> frozenset[str]:
+        own = frozenset().union(
+            *(names for _, names, value, _ in self.bindings if contains(value, self.node)), frozenset()
+        )
+        return self._tainted(own) if own else own
+
+    def _is_guarded_by_cache(self) -> bool:
+        for child, parent in pairwise(self.inside):
+            if isinstance(parent, cst.If) and child is parent.body and _asks_for_absence(parent.test):
+                return True
+        return False
+
+    def _is_first_hit(self) -> bool:
+        """`row = get(x); if row: return row`: stops at the first element that answers."""
+        results = self._results()
+        for node in self.body:
+            if not isinstance(node, cst.If) or not _leaves(node.body) or _asks_for_absence(node.test):
+                continue
+            if names_in(node.test) & results or contains(node.test, self.node):
+                return True
+        return False
+
+    def _exits_after_call(self) -> bool:
+        """Whether a `return` or `break` always follows, so that the call runs for one element at most."""
+        if self.loop.kind in {"comprehension", "map"}:
+            return False
+        for child, parent in pairwise((*self.inside, self.loop.node)):
+            if isinstance(child, (cst.Return, cst.Raise)):
+                return True
+            if isinstance(parent, (cst.IndentedBlock, cst.SimpleStatementLine)) and child in parent.body:
+                after = list(parent.body)[list(parent.body).index(child) + 1 :]
+                if any(_is_exit(statement) for statement in after):
+                    return True
+            if isinstance(parent, cst.Try) and child is parent.body and parent.orelse and _leaves(parent.orelse.body):
+                return True
+            if isinstance(parent, (cst.For, cst.While)) and parent is not self.loop.node:
+                return False
+        return False
+
+    # Names and where they come from
+
+    def _receiver(self) -> cst.CSTNode | None:
+        if isinstance(self.node, cst.Call):
+            return self.node.func.value if isinstance(self.node.func, cst.Attribute) else None
+        return self.node.value if isinstance(self.node, cst.Attribute) else None
+
+    def _origin(self, name: cst.CSTNode) -> cst.CSTNode | None:
+        """What `name` was bound to: nearest in the loop, else in the function."""
+        if not isinstance(name, cst.Name):
+            return None
+        own = [value for _, names, value, is_mutation in self.bindings if name.value in names and not is_mutation]
+        if own:
+            return _unwrapped(own[0])
+        if self.shape.function is None:
+            return None
+        nodes = list(walk(self.shape.function.body, into_functions=False))
+        values = [
+            value for _, names, value, is_mutation in _bindings(nodes) if names == {name.value} and not is_mutation
+        ]
+        return _unwrapped(values[0]) if len(values) == 1 else None
+
+    def _resolved(self, iterable: cst.CSTNode) -> cst.CSTNode:
+        if not isinstance(iterable, cst.Name) or self.shape.function is None:
+            return iterable
+        nodes = list(walk(self.shape.function.body, into_functions=False))
+        found = [binding for binding in _bindings(nodes) if iterable.value in binding[1]]
+        if len(found) != 1 or found[0][3] or found[0][1] != {iterable.value}:
+            return iterable
+        return found[0][2]
+
+    def _target_words(self) -> frozenset[str]:
+        return frozenset().union(*(words(name) for name in self.loop.targets), frozenset())
+
+    def _iterable_words(self) -> frozenset[str]:
+        return frozenset().union(*(words(last_name(part)) for part in _parts(self.loop.iterable)), frozenset())
+
+
+def is_handful(iterable: cst.CSTNode) -> bool:
+    """Whether `iterable` is a fixed, small collection: a literal, an upper-case constant, an Enum, `range(3)`."""
+    if isinstance(iterable, (cst.Tuple, cst.List, cst.Set)):
+        plain = not any(isinstance(element, cst.StarredElement) for element in iterable.elements)
+        return plain and len(iterable.elements) <= _HANDFUL
+    if isinstance(iterable, cst.Dict):
+        return len(iterable.elements) <= _HANDFUL
+    if isinstance(iterable, (cst.Name, cst.Attribute)):
+        return _is_constant_name(last_name(iterable))
+    if isinstance(iterable, cst.BinaryOperation):
+        return is_handful(iterable.left) and is_handful(iterable.right)
+    if isinstance(iterable, cst.Subscript):
+        return _is_short_slice(iterable) or is_handful(iterable.value)
+    return isinstance(iterable, cst.Call) and _is_handful_call(iterable)
+
+
+def _is_handful_call(call: cst.Call) -> bool:
+    name = last_name(call.func)
+    if name == "range":
+        bounds = [arg.value for arg in call.args]
+        top = bounds[min(1, len(bounds) - 1)] if bounds else None
+        return (integer(top) or _FEW_TIMES + 1) <= _FEW_TIMES or (isinstance(top, cst.Name) and top.value.isupper())
+    if name in _VIEWS and isinstance(call.func, cst.Attribute):
+        return is_handful(call.func.value)
+    if name == "zip":
+        return any(is_handful(arg.value) for arg in call.args)
+    return name in _PASS_THROUGH and bool(call.args) and is_handful(call.args[0].value)
+
+
+def _is_constant_name(name: str) -> bool:
+    bare = name.strip("_")
+    if len(bare) < 2:
+        return False
+    is_enum = bare[0].isupper() and any(char.islower() for char in bare) and "_" not in bare
+    return bare.isupper() or is_enum or name in {"__members__", "__subclasses__", "sorted_tables"}
+
+
+def _is_short_slice(node: cst.Subscript) -> bool:
+    element = node.slice[0].slice if len(node.slice) == 1 else None
+    if not isinstance(element, cst.Slice):
+        return False
+    return element.lower is None and (integer(element.upper) or _FEW_SLICED + 1) <= _FEW_SLICED
+
+
+def _is_range(iterable: cst.CSTNode) -> bool:
+    return isinstance(iterable, cst.Call) and last_name(iterable.func) in {"range", "count"}
+
+
+def _parts(iterable: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """`iterable` and what it passes through: `enumerate(chunks(xs))` is made of `chunks(xs)`."""
+    pending = [iterable]
+    while pending:
+        current = pending.pop()
+        if isinstance(current, (cst.Await, cst.BooleanOperation)):
+            pending.append(current.expression if isinstance(current, cst.Await) else current.left)
+            continue
+        yield current
+        if isinstance(current, cst.Call):
+            if last_name(current.func) in _PASS_THROUGH | {"zip"}:
+                pending.extend(arg.value for arg in current.args)
+            elif last_name(current.func) in _VIEWS and isinstance(current.func, cst.Attribute):
+                pending.append(current.func.value)
+
+
+def _hands_out_batches(iterable: cst.CSTNode) -> bool:
+    if isinstance(iterable, cst.Call) and last_name(iterable.func) == "range":
+        return len(iterable.args) == 3
+    name = last_name(iterable)
+    return bool(_batch_words(name) & (_BATCH | {"paginate", "paginator"}))
+
+
+def _hands_out_attempts(iterable: cst.CSTNode) -> bool:
+    if not isinstance(iterable, cst.Call):
+        return False
+    if last_name(iterable.func) == "range":
+        return any(words(last_name(part)) & _AGAIN for arg in iterable.args for part in walk(arg.value))
+    return bool(words(last_name(iterable.func)) & {"retry", "retrying", "attempt", "backoff"})
+
+
+def _batch_words(name: str) -> frozenset[str]:
+    """The words of `name`, unless they say that it is only something about a batch (`batch_id`)."""
+    found = words(name)
+    last = name.lower().rpartition("_")[2]
+    return found if last not in _PART_OF_NAME or found & {"chunk"} and last in {"id", "key"} else frozenset()
+
+
+def _own_nodes(loop: RepeatingLoop) -> Iterator[cst.CSTNode]:
+    if isinstance(loop.node, cst.CompFor):
+        yield from walk(loop.body, into_functions=False)
+        for condition in loop.node.ifs:
+            yield from walk(condition)
+        return
+    if loop.kind == "while":
+        yield from walk(loop.iterable)
+    yield from walk(loop.body, into_functions=False)
+
+
+def _bindings(nodes: list[cst.CSTNode]) -> Iterator[Binding]:
+    """What `nodes` bind: position, names, value, and whether the names are changed rather than replaced."""
+    for index, node in enumerate(nodes):
+        if isinstance(node, cst.Assign):
+            for target in node.targets:
+                names = target_names(target.target)
+                yield index, names, node.value, isinstance(target.target, (cst.Subscript, cst.Attribute))
+        elif isinstance(node, cst.AnnAssign) and node.value is not None:
+            yield index, target_names(node.target), node.value, False
+        elif isinstance(node, cst.AugAssign):
+            yield index, target_names(node.target), node.value, True
+        elif isinstance(node, cst.NamedExpr):
+            yield index, target_names(node.target), node.value, False
+        elif isinstance(node, (cst.For, cst.CompFor)):
+            yield index, target_names(node.target), node.iter, False
+        elif isinstance(node, cst.WithItem) and node.asname is not None:
+            yield index, target_names(node.asname.name), node.item, False
+        elif isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value in _MUTATORS:
+            for arg in node.args:
+                yield index, target_names(node.func.value), arg.value, True
+
+
+def _unwrapped(value: cst.CSTNode) -> cst.CSTNode:
+    while isinstance(value, cst.Await):
+        value = value.expression
+    return value
+
+
+def _chain(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """The links of `a.b(c)[d].e`, from the end to the root."""
+    while isinstance(node, (cst.Attribute, cst.Subscript, cst.Call, cst.Await)):
+        yield node
+        node = (
+            node.func if isinstance(node, cst.Call) else node.expression if isinstance(node, cst.Await) else node.value
+        )
+    yield node
+
+
+def names_in_slice(node: cst.Subscript) -> frozenset[str]:
+    """The variables that index `node`."""
+    return frozenset().union(*(names_in(element) for element in node.slice))
+
+
+def _argument_names(call: cst.Call) -> frozenset[str]:
+    return frozenset().union(*(names_in(arg.value) for arg in call.args), frozenset())
+
+
+def _argument_names_in_chain(node: cst.CSTNode) -> frozenset[str]:
+    """The variables given to any call of the chain `node`, its root left out."""
+    return frozenset().union(
+        *(_argument_names(part) for part in _chain(node) if isinstance(part, cst.Call)), frozenset()
+    )
+
+
+def _is_factory(call: cst.Call) -> bool:
+    name = last_name(call.func)
+    if isinstance(call.func, cst.Name):
+        return True
+    return name[:1].isupper() or name in _FACTORIES or bool(words(name) & {"client", "connection", "engine", "session"})
+
+
+def _names_identifier(statement: cst.CSTNode | None, tainted: frozenset[str]) -> bool:
+    """Whether an f-string puts an element where SQL wants the name of a table."""
+    if not isinstance(statement, cst.FormattedString):
+        if isinstance(statement, cst.ConcatenatedString):
+            return _names_identifier(statement.left, tainted) or _names_identifier(statement.right, tainted)
+        return False
+    before = ""
+    for part in statement.parts:
+        if isinstance(part, cst.FormattedStringText):
+            before = part.value
+        elif _BEFORE_IDENTIFIER.search(before) and names_in(part) & tainted:
+            return True
+    return False
+
+
+def _asks_for_absence(test: cst.CSTNode) -> bool:
+    """`x not in seen`, `not x`, `x is None`, alone or as a part of an `and`."""
+    if isinstance(test, cst.BooleanOperation):
+        return _asks_for_absence(test.left) or _asks_for_absence(test.right)
+    if isinstance(test, cst.UnaryOperation):
+        return isinstance(test.operator, cst.Not)
+    if not isinstance(test, cst.Comparison) or len(test.comparisons) != 1:
+        return False
+    part = test.comparisons[0]
+    is_none = isinstance(part.operator, (cst.Is, cst.Equal)) and last_name(part.comparator) == "None"
+    return is_none or isinstance(part.operator, cst.NotIn)
+
+
+def _leaves(block: cst.CSTNode) -> bool:
+    """Whether the last statement of `block` is a `return` or a `break`."""
+    if not isinstance(block, (cst.IndentedBlock, cst.SimpleStatementSuite)) or not block.body:
+        return False
+    return _is_exit(block.body[-1], raising=False)
+
+
+def _is_exit(statement: cst.CSTNode, *, raising: bool = True) -> bool:
+    if isinstance(statement, cst.SimpleStatementLine):
+        return bool(statement.body) and _is_exit(statement.body[-1], raising=raising)
+    return isinstance(statement, (cst.Return, cst.Break)) or (raising and isinstance(statement, cst.Raise))
