@@ -1,0 +1,1061 @@
+"""From the syntax tree of one file to its facts: one walk in statement order.
+
+The walk carries an environment from local names to references, copied at branches and merged where they
+meet, so that a use says what its names hold *there*. Nested functions are walked when the enclosing one is
+complete: what they see of it is its final environment.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+import sys
+from array import array
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from agentperf_lint.analysis import facts as f
+
+MAX_DEPTH = 48  # operations from the root of a reference; longer chains are unknown
+MAX_UNION = 4
+MAX_ELEMENTS = 12
+TEXT_KEPT = 32  # characters of a string constant, enough for the verb of a statement
+
+BUILTINS = frozenset(dir(builtins))
+_NOQA = re.compile(rb"#\s*noqa(?P<codes>\s*:\s*[A-Z][0-9]+(?:[,\s]+[A-Z]+[0-9]+)*|\s*:\s*[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?", re.I)
+_CODE = re.compile(rb"[A-Z]+[0-9]+", re.I)
+_LOGGER = re.compile(r"(?:.*\.)?_{0,2}(?:log|logger|logging)\.\w+\Z", re.I)
+_LIMITER = re.compile(r"sem|limit|throttl|slots?\b", re.I)
+_GLOBAL = re.compile(rb"^[ \t]+global[ \t]+([^\n#]+)", re.M)
+
+# Calls whose arguments decide what they do; the catalogue adds those of its offloaders and invokers.
+ARGUMENTS_MATTER = frozenset(
+    "partial partialmethod query select cast list tuple set frozenset sorted reversed next iter sum len any all max min dict"
+    " enumerate zip filter map get_object_or_404 aget_object_or_404 Depends Security sessionmaker async_sessionmaker scoped_session"
+    " ForeignKey OneToOneField ManyToManyField relationship ForeignKeyField closing nullcontext enter_context"
+    " enter_async_context wait_for shield ensure_future create_task update wraps select_related prefetch_related options"
+    " get create first aiter anext islice chain batched contextmanager asynccontextmanager gather as_completed"
+    " execute exec scalars scalar stream stream_scalars fetch fetchrow fetchval fetch_one fetch_all fetch_val executemany raw"
+    " TypeVar NewType open objects_or_404 Annotated ContextVar field Field mapped_column".split()
+)
+FAN_OUT = frozenset({"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait", "shield"})
+
+_CHAINED = 1 << 16  # the expression is the left side of a longer chain, which records it
+
+_NO_REFS: tuple[int, ...] = ()
+
+
+class _Frame:
+    """What is known while one scope is walked."""
+
+    __slots__ = ("deferred", "env", "first_param", "globals", "index", "kind", "loop", "method_of", "parent", "recording", "scope", "seen")
+
+    def __init__(self, kind: int, index: int, scope: f.Scope, parent: _Frame | None) -> None:
+        self.kind = kind
+        self.index = index
+        self.scope = scope
+        self.parent = parent
+        self.env: dict[str, int] = {}
+        self.deferred: list[tuple[ast.AST, int, _Frame]] = []
+        self.loop = -1
+        self.recording = kind in (f.FUNCTION, f.LAMBDA)
+        self.globals: set[str] = set()
+        self.first_param = ""
+        self.method_of: f.Scope | None = None
+        self.seen: set[tuple[int, int]] = set()
+
+
+class Extractor:
+    """Walks one module. `interesting` are catalogue names whose arguments or targets matter."""
+
+    def __init__(self, source: bytes, known_tops: frozenset[str], terminal_names: frozenset[str]) -> None:
+        self.known_tops = known_tops
+        self.terminal_names = terminal_names
+        self.scopes: list[f.Scope] = []
+        self.ops = bytearray([f.UNKNOWN])
+        self.bases = array("i", [0])
+        self.texts = array("i", [0])
+        self.depths = [0]
+        self.strings: list[str] = [""]
+        self.string_index: dict[str, int] = {"": 0}
+        self.table: dict[tuple[Any, ...], int] = {}
+        self.args: dict[int, list[int]] = {}
+        self.keywords: dict[int, dict[str, int]] = {}
+        self.uses = array("i")
+        self.loops = array("i")
+        self.loop_count = 0
+        self.stars: list[tuple[int, str]] = []
+        self.fan_out = 0
+        self.global_names: set[str] = set()
+        for match in _GLOBAL.finditer(source):
+            self.global_names.update(part.strip() for part in match[1].decode("utf-8", "replace").split(","))
+        self.module = self._open(f.MODULE, "<module>", -1, 0, 1, 1)
+        self.frame = _Frame(f.MODULE, 0, self.module, None)
+        self.module_frame = self.frame
+
+    # -- references ---------------------------------------------------------------------------------
+
+    def _string(self, text: str) -> int:
+        index = self.string_index.get(text)
+        if index is None:
+            index = self.string_index[text] = len(self.strings)
+            self.strings.append(text)
+        return index
+
+    def ref(
+        self,
+        op: int,
+        base: int = 0,
+        text: str = "",
+        args: Sequence[int] = _NO_REFS,
+        keywords: dict[str, int] | None = None,
+    ) -> int:
+        """The index of this expression in the table, added when it is new."""
+        key: tuple[Any, ...] = (op, base, text)
+        if args or keywords:
+            key = (op, base, text, tuple(args), tuple(keywords.items()) if keywords else ())
+        index = self.table.get(key)
+        if index is not None:
+            return index
+        depth = self.depths[base] + 1 if op not in (f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER) else 1
+        for arg in args:
+            depth = max(depth, self.depths[arg] + 1)
+        if depth > MAX_DEPTH:
+            return 0
+        index = self.table[key] = len(self.ops)
+        self.ops.append(op)
+        self.bases.append(base)
+        self.texts.append(self._string(text) if text else 0)
+        self.depths.append(depth)
+        if args:
+            self.args[index] = list(args)
+        if keywords:
+            self.keywords[index] = keywords
+        return index
+
+    def union(self, refs: Iterable[int]) -> int:
+        """The reference to one of `refs`; unknown members are dropped, as are those beyond `MAX_UNION`."""
+        members: list[int] = []
+        for ref in refs:
+            for member in self.args[ref] if self.ops[ref] == f.UNION else (ref,):
+                if member and member not in members:
+                    members.append(member)
+        if len(members) > 1:
+            members = [m for m in members if not (self.ops[m] == f.LITERAL and self.strings[self.texts[m]] == "None")] or members[:1]
+        if len(members) < 2:
+            return members[0] if members else 0
+        return self.ref(f.UNION, 0, "", members[:MAX_UNION])
+
+    def _open(self, kind: int, name: str, parent: int, flags: int, line: int, end_line: int) -> f.Scope:
+        scope = f.Scope(kind, name, parent, flags, line, end_line, [], [], [], 0, [], [], {}, {}, {})
+        self.scopes.append(scope)
+        return scope
+
+    # -- names --------------------------------------------------------------------------------------
+
+    def load(self, name: str) -> int:
+        frame: _Frame | None = self.frame
+        first = frame
+        while frame is not None:
+            if frame.kind == f.MODULE:
+                if name in self.global_names:
+                    break
+                found = frame.env.get(name)
+                return self.ref(f.NAME, 0, name) if found is None else found
+            if frame is first or frame.kind != f.CLASS:
+                found = frame.env.get(name)
+                if found is not None:
+                    return found
+            frame = frame.parent
+        return self.ref(f.NAME, 0, name)
+
+    def bind(self, name: str, ref: int) -> None:
+        if name in self.frame.globals:
+            names = self.module.names
+            names[name] = self.union((names.get(name, 0), ref))
+            return
+        self.frame.env[name] = ref
+
+    def assign(self, target: ast.expr, ref: int) -> None:
+        """Bind `target` to `ref`, recording stores to attributes."""
+        kind = type(target)
+        if kind is ast.Name:
+            self.bind(target.id, ref)  # type: ignore[attr-defined]
+        elif kind is ast.Attribute:
+            self._store_attribute(target, ref)  # type: ignore[arg-type]
+        elif kind is ast.Tuple or kind is ast.List:
+            self._unpack(target.elts, ref)  # type: ignore[attr-defined]
+        elif kind is ast.Starred:
+            self.assign(target.value, self.ref(f.LITERAL, 0, "list"))  # type: ignore[attr-defined]
+        else:
+            self.ex(target, 0)
+
+    def _unpack(self, targets: list[ast.expr], ref: int) -> None:
+        for index, target in enumerate(targets):
+            self.assign(target, self.ref(f.ITEM, ref, str(index)) if ref else 0)
+
+    def _store_attribute(self, target: ast.Attribute, ref: int) -> None:
+        base = self.ex(target.value, _CHAINED)
+        frame = self.frame
+        if frame.method_of is not None and type(target.value) is ast.Name and target.value.id == frame.first_param:
+            held = frame.method_of.attributes.setdefault(target.attr, [])
+            if ref and ref not in held and len(held) < MAX_UNION:
+                held.append(ref)
+        if base and frame.recording:
+            self._use(f.USE_STORE, self.ref(f.ATTR, base, target.attr), target, 0, target.attr, target.attr)
+
+    # -- uses ---------------------------------------------------------------------------------------
+
+    def _use(self, kind: int, ref: int, node: ast.expr, flags: int, terminal: str, written: str) -> None:
+        frame = self.frame
+        if not frame.recording:
+            return
+        if self.fan_out:
+            flags |= f.FANNED_OUT
+        self.uses.extend(
+            (
+                frame.index,
+                kind,
+                ref,
+                node.lineno,
+                node.col_offset,
+                node.end_lineno or node.lineno,
+                node.end_col_offset or node.col_offset,
+                flags & 0xFFFF,
+                frame.loop,
+                self._string(terminal),
+                self._string(written),
+            )
+        )
+
+    def _terminal(self, ref: int) -> str | None:
+        """The last name of a callee; "" when it cannot be told, None when a call cannot matter."""
+        op = self.ops[ref]
+        if op == f.ATTR or op == f.NAME:
+            return self.strings[self.texts[ref]]
+        if op == f.MEMBER:
+            return self.strings[self.texts[ref]].rpartition(":")[2]
+        if op == f.DEF:
+            return self.scopes[self.bases[ref]].name
+        if op == f.CALL or op == f.UNION:
+            return ""
+        return None
+
+    def _root(self, ref: int) -> int:
+        while self.ops[ref] in (f.ATTR, f.CALL, f.AWAIT, f.ITEM, f.ITER, f.ENTER, f.AENTER, f.AITER, f.INSTANCE):
+            ref = self.bases[ref]
+        return ref
+
+    def _cannot_matter(self, callee: int, terminal: str, written: str) -> bool:
+        """True for calls that neither the catalogue nor another file can make interesting."""
+        if callee == 0:
+            return terminal not in self.terminal_names
+        op = self.ops[callee]
+        if op == f.NAME:
+            return terminal in BUILTINS and terminal not in self.terminal_names and terminal not in ARGUMENTS_MATTER
+        root = self._root(callee)
+        root_op = self.ops[root]
+        if root_op == f.LITERAL or root_op == f.TEXT:
+            return True
+        if root_op == f.UNKNOWN:
+            return terminal not in self.terminal_names
+        if root_op == f.IMPORT or root_op == f.MEMBER:
+            module = self.strings[self.texts[root]]
+            top = module.partition(":")[0].partition(".")[0]
+            if self.bases[root] == 0 and top in sys.stdlib_module_names and top not in self.known_tops:
+                return True
+        elif root_op == f.PARAM and terminal not in self.terminal_names and not self._typed(root):
+            return True
+        return _LOGGER.match(written) is not None
+
+    def _typed(self, ref: int) -> bool:
+        """Whether the parameter can have a type: annotated, defaulted, or `self`."""
+        scope = self.scopes[self.bases[ref]]
+        name = self.strings[self.texts[ref]]
+        for position, param in enumerate(scope.params):
+            if param.name == name:
+                is_receiver = position == 0 and scope.parent >= 0 and self.scopes[scope.parent].kind == f.CLASS
+                return bool(param.annotation or param.default or is_receiver)
+        return False
+
+    # -- expressions --------------------------------------------------------------------------------
+
+    def ex(self, node: ast.expr, flags: int) -> int:
+        """Visit an expression; `flags` say what happens to its value. Returns its reference, 0 when unknown."""
+        return _EXPRESSIONS[type(node)](self, node, flags)
+
+    def _silently(self, node: ast.expr) -> int:
+        """Visit an expression without recording uses (decorators, defaults, annotations)."""
+        frame = self.frame
+        recording, frame.recording = frame.recording, False
+        try:
+            return self.ex(node, _CHAINED)
+        finally:
+            frame.recording = recording
+
+    def _x_constant(self, node: ast.Constant, flags: int) -> int:
+        value = node.value
+        if type(value) is str:
+            return self.ref(f.TEXT, 0, _head(value))
+        return self.ref(f.LITERAL, 0, type(value).__name__ if value is not None else "None")
+
+    def _x_name(self, node: ast.Name, flags: int) -> int:
+        return self.load(node.id)
+
+    def _x_attribute(self, node: ast.Attribute, flags: int) -> int:
+        base = self.ex(node.value, _CHAINED)
+        ref = self.ref(f.ATTR, base, node.attr)
+        frame = self.frame
+        if flags & _CHAINED or not frame.recording or not base:
+            return ref
+        if (ref, frame.loop) in frame.seen or node.attr.isupper() or self.ops[base] in (f.IMPORT, f.LITERAL, f.TEXT):
+            return ref
+        root = self._root(base)
+        if self.ops[root] == f.PARAM and not self._typed(root):
+            return ref
+        frame.seen.add((ref, frame.loop))
+        self._use(f.USE_READ, ref, node, flags, node.attr, self._written(node))
+        return ref
+
+    def _written(self, node: ast.expr) -> str:
+        """The callee as the source has it, with `()` and `[]` for what stands between names."""
+        kind = type(node)
+        if kind is ast.Name:
+            return node.id  # type: ignore[attr-defined,no-any-return]
+        if kind is ast.Attribute:
+            return f"{self._written(node.value)}.{node.attr}"  # type: ignore[attr-defined]
+        if kind is ast.Call:
+            return f"{self._written(node.func)}()"  # type: ignore[attr-defined]
+        if kind is ast.Subscript:
+            return f"{self._written(node.value)}[]"  # type: ignore[attr-defined]
+        if kind is ast.Await:
+            return self._written(node.value)  # type: ignore[attr-defined]
+        return "(...)"
+
+    def _x_call(self, node: ast.Call, flags: int) -> int:
+        func = node.func
+        callee = self.ex(func, _CHAINED)
+        terminal = self._terminal(callee)
+        if callee == 0 and type(func) is ast.Attribute:
+            terminal = func.attr
+        if terminal == "super" and self.ops[callee] == f.NAME and not node.args:
+            return self._super()
+        if terminal == "getattr" and len(node.args) >= 2 and isinstance(node.args[1], ast.Constant):
+            return self.ref(f.ATTR, self.ex(node.args[0], _CHAINED), _head(str(node.args[1].value)))
+        fans_out = terminal in FAN_OUT
+        if fans_out:
+            self.fan_out += 1
+        args, keywords = self._arguments(node)
+        if fans_out:
+            self.fan_out -= 1
+        if terminal is None or not self._arguments_kept(terminal, args, keywords):
+            args, keywords = _NO_REFS, None
+        ref = self.ref(f.CALL, callee, "", args, keywords)
+        if self.frame.recording and terminal is not None:
+            written = self._written(func)
+            if not self._cannot_matter(callee, terminal, written):
+                self._use(f.USE_CALL, ref, node, flags, terminal, written)
+        return ref
+
+    def _arguments_kept(self, terminal: str, args: Sequence[int], keywords: dict[str, int] | None) -> bool:
+        if terminal in ARGUMENTS_MATTER or terminal in self.terminal_names:
+            return True
+        candidates = [*args, *keywords.values()] if keywords else args
+        return any(self.ops[ref] == f.DEF for ref in candidates)
+
+    def _arguments(self, node: ast.Call) -> tuple[Sequence[int], dict[str, int] | None]:
+        args = [self.ex(arg, f.PASSED) for arg in node.args]
+        keywords: dict[str, int] | None = None
+        for keyword in node.keywords:
+            ref = self.ex(keyword.value, f.PASSED)
+            if keyword.arg is not None and ref:
+                keywords = keywords or {}
+                keywords[keyword.arg] = ref
+        while args and not args[-1]:
+            args.pop()
+        return args[:MAX_ELEMENTS], keywords
+
+    def _super(self) -> int:
+        frame: _Frame | None = self.frame
+        while frame is not None:
+            if frame.method_of is not None:
+                return self.ref(f.SUPER, frame.index)
+            frame = frame.parent
+        return 0
+
+    def _x_await(self, node: ast.Await, flags: int) -> int:
+        inner = self.ex(node.value, f.AWAITED)
+        return self.ref(f.AWAIT, inner) if inner else 0
+
+    def _x_binop(self, node: ast.BinOp, flags: int) -> int:
+        left = self.ex(node.left, f.CONSUMED)
+        right = self.ex(node.right, f.CONSUMED)
+        if type(node.op) is ast.Div:
+            if left and self.ops[left] != f.TEXT:
+                return self.ref(f.CALL, self.ref(f.ATTR, left, "__truediv__"))
+            return self.ref(f.CALL, self.ref(f.ATTR, right, "__truediv__")) if right else 0
+        if left and self.ops[left] in (f.TEXT, f.LITERAL):
+            return left
+        return 0
+
+    def _x_boolop(self, node: ast.BoolOp, flags: int) -> int:
+        return self.union([self.ex(value, flags & ~f.AWAITED | f.CONSUMED) for value in node.values])
+
+    def _x_ifexp(self, node: ast.IfExp, flags: int) -> int:
+        self.ex(node.test, f.CONSUMED)
+        return self.union((self.ex(node.body, flags), self.ex(node.orelse, flags)))
+
+    def _x_compare(self, node: ast.Compare, flags: int) -> int:
+        self.ex(node.left, f.CONSUMED)
+        for value in node.comparators:
+            self.ex(value, f.CONSUMED)
+        return self.ref(f.LITERAL, 0, "bool")
+
+    def _x_unaryop(self, node: ast.UnaryOp, flags: int) -> int:
+        self.ex(node.operand, f.CONSUMED)
+        return self.ref(f.LITERAL, 0, "bool") if type(node.op) is ast.Not else 0
+
+    def _x_joined(self, node: Any, flags: int) -> int:
+        for value in node.values:
+            if type(value) is not ast.Constant:
+                self.ex(value.value, f.CONSUMED)
+                if value.format_spec is not None:
+                    self.ex(value.format_spec, f.CONSUMED)
+        head = node.values[0] if node.values else None
+        if type(head) is ast.Constant:
+            return self.ref(f.TEXT, 0, _head(str(head.value)))
+        return self.ref(f.LITERAL, 0, "str")
+
+    def _x_subscript(self, node: ast.Subscript, flags: int) -> int:
+        base = self.ex(node.value, _CHAINED)
+        index = node.slice
+        if type(index) is ast.Constant:
+            return self.ref(f.ITEM, base, _head(str(index.value))) if base else 0
+        if type(index) is ast.Slice:
+            self._x_slice(index, 0)
+            return base
+        arg = self.ex(index, f.CONSUMED)
+        if not base:
+            return 0
+        if type(index) is ast.Tuple and self.ops[arg] == f.LITERAL:
+            return self.ref(f.ITEM, base, "", self.args.get(arg, _NO_REFS))
+        return self.ref(f.ITEM, base, "", (arg,) if arg else _NO_REFS)
+
+    def _x_slice(self, node: ast.Slice, flags: int) -> int:
+        for part in (node.lower, node.upper, node.step):
+            if part is not None:
+                self.ex(part, f.CONSUMED)
+        return 0
+
+    def _display(self, name: str, values: list[ast.expr]) -> int:
+        refs = [self.ex(value, f.PASSED) for value in values]
+        return self.ref(f.LITERAL, 0, name, refs[:MAX_ELEMENTS])
+
+    def _x_tuple(self, node: ast.Tuple, flags: int) -> int:
+        return self._display("tuple", node.elts)
+
+    def _x_list(self, node: ast.List, flags: int) -> int:
+        return self._display("list", node.elts)
+
+    def _x_set(self, node: ast.Set, flags: int) -> int:
+        return self._display("set", node.elts)
+
+    def _x_dict(self, node: ast.Dict, flags: int) -> int:
+        for key in node.keys:
+            if key is not None:
+                self.ex(key, f.PASSED)
+        refs = [self.ex(value, f.PASSED) for value in node.values]
+        return self.ref(f.LITERAL, 0, "dict", refs[:MAX_ELEMENTS])
+
+    def _x_starred(self, node: ast.Starred, flags: int) -> int:
+        self.ex(node.value, f.PASSED)
+        return 0
+
+    def _x_named(self, node: ast.NamedExpr, flags: int) -> int:
+        ref = self.ex(node.value, f.ASSIGNED)
+        self.bind(node.target.id, ref)
+        return ref
+
+    def _x_yield(self, node: ast.Yield, flags: int) -> int:
+        ref = self.ex(node.value, f.RETURNED) if node.value is not None else 0
+        scope = self.frame.scope
+        scope.flags |= f.GENERATOR
+        if ref and ref not in scope.yields and len(scope.yields) < MAX_UNION:
+            scope.yields.append(ref)
+        return 0
+
+    def _x_yield_from(self, node: ast.YieldFrom, flags: int) -> int:
+        ref = self.ex(node.value, f.CONSUMED)
+        scope = self.frame.scope
+        scope.flags |= f.GENERATOR
+        if ref:
+            self._use(f.USE_ITERATE, ref, node.value, 0, self._iterated(ref), self._written(node.value))
+            element = self.ref(f.ITER, ref)
+            if len(scope.yields) < MAX_UNION:
+                scope.yields.append(element)
+        return 0
+
+    def _iterated(self, ref: int) -> str:
+        """The name under which the iterable can be found: what was called for it, or read."""
+        if self.ops[ref] == f.CALL:
+            ref = self.bases[ref]
+        return self._terminal(ref) or ""
+
+    def _x_lambda(self, node: ast.Lambda, flags: int) -> int:
+        index = len(self.scopes)
+        scope = self._open(f.LAMBDA, "<lambda>", self.frame.index, 0, node.lineno, node.end_lineno or node.lineno)
+        self._parameters(scope, node.args)
+        outer = self.frame
+        frame = _Frame(f.LAMBDA, index, scope, outer)
+        frame.env = self._parameter_env(scope, index)
+        fan_out, self.fan_out = self.fan_out, 0
+        self.frame = frame
+        result = self.ex(node.body, f.RETURNED)
+        self.frame = outer
+        self.fan_out = fan_out
+        if result:
+            scope.results.append(result)
+        self._walk_deferred(frame)
+        return self.ref(f.DEF, index)
+
+    def _x_comprehension(self, node: Any, flags: int) -> int:
+        frame = self.frame
+        outer_env, outer_loop = frame.env, frame.loop
+        frame.env = outer_env.copy()
+        for generator in node.generators:
+            iterable = self.ex(generator.iter, f.CONSUMED | f.ITERABLE)
+            self._iterate(generator.iter, iterable, bool(generator.is_async))
+            frame.loop = self._loop(f.COMPREHENSION, node, generator.iter, iterable)
+            self.assign(generator.target, self.ref(f.AITER if generator.is_async else f.ITER, iterable) if iterable else 0)
+            for condition in generator.ifs:
+                self.ex(condition, f.CONSUMED)
+        if type(node) is ast.DictComp:
+            self.ex(node.key, f.CONSUMED)
+            element = self.ex(node.value, f.PASSED)
+        else:
+            element = self.ex(node.elt, f.PASSED)
+        frame.env, frame.loop = outer_env, outer_loop
+        name = {ast.ListComp: "list", ast.SetComp: "set", ast.DictComp: "dict"}.get(type(node), "generator")
+        return self.ref(f.LITERAL, 0, name, (element,) if element else _NO_REFS)
+
+    def _x_formatted(self, node: ast.FormattedValue, flags: int) -> int:
+        self.ex(node.value, f.CONSUMED)
+        return 0
+
+    def _x_other(self, node: ast.AST, flags: int) -> int:
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):
+                self.ex(child, f.CONSUMED)
+        return 0
+
+    # -- annotations --------------------------------------------------------------------------------
+
+    def annotation(self, node: ast.expr | None) -> int:
+        """The reference to an annotation, strings read as expressions; 0 when there is none."""
+        if node is None:
+            return 0
+        frame = self.frame
+        recording, frame.recording = frame.recording, False
+        try:
+            return self._annotation(node)
+        finally:
+            frame.recording = recording
+
+    def _annotation(self, node: ast.expr) -> int:
+        if isinstance(node, ast.Constant):
+            if isinstance(node.value, str):
+                try:
+                    return self._annotation(ast.parse(node.value.strip(), mode="eval").body)
+                except (SyntaxError, ValueError):
+                    return 0
+            return self.ref(f.LITERAL, 0, "None")
+        if isinstance(node, ast.BinOp):
+            return self.union((self._annotation(node.left), self._annotation(node.right)))
+        if isinstance(node, ast.Subscript):
+            base = self._annotation(node.value)
+            elements = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
+            return self.ref(f.ITEM, base, "", [self._annotation(element) for element in elements[:4]]) if base else 0
+        if isinstance(node, (ast.Name, ast.Attribute, ast.Call)):
+            return self.ex(node, _CHAINED)
+        return 0
+
+    # -- statements ---------------------------------------------------------------------------------
+
+    def body(self, statements: list[ast.stmt]) -> bool:
+        """Walk statements; True when control cannot leave at the end."""
+        ends = False
+        for statement in statements:
+            if _STATEMENTS[type(statement)](self, statement):
+                ends = True
+        return ends
+
+    def _s_expr(self, node: ast.Expr) -> bool:
+        if type(node.value) is not ast.Constant:
+            self.ex(node.value, f.DISCARDED)
+        return False
+
+    def _s_assign(self, node: ast.Assign) -> bool:
+        ref = self.ex(node.value, f.ASSIGNED)
+        value, target = node.value, node.targets[0]
+        if (
+            len(node.targets) == 1
+            and type(value) is ast.Tuple
+            and type(target) is ast.Tuple
+            and len(value.elts) == len(target.elts) <= MAX_ELEMENTS
+        ):
+            for part, held in zip(target.elts, self.args.get(ref, _NO_REFS)):
+                self.assign(part, held)
+            return False
+        for target in node.targets:
+            self.assign(target, ref)
+        return False
+
+    def _s_annassign(self, node: ast.AnnAssign) -> bool:
+        annotated = self.annotation(node.annotation)
+        value = self.ex(node.value, f.ASSIGNED) if node.value is not None else 0
+        alias = annotated and self.ops[annotated] in (f.MEMBER, f.ATTR, f.NAME) and self._terminal(annotated) == "TypeAlias"
+        declared = self.ref(f.INSTANCE, annotated) if annotated and not alias else 0
+        if node.value is None and type(node.target) is ast.Name and self.frame.kind not in (f.CLASS, f.MODULE):
+            self.frame.env.setdefault(node.target.id, declared)
+            return False
+        self.assign(node.target, self.union((value, declared)))
+        return False
+
+    def _s_augassign(self, node: ast.AugAssign) -> bool:
+        self.ex(node.value, f.CONSUMED)
+        if type(node.target) is not ast.Name:
+            self.ex(node.target, 0)
+        return False
+
+    def _s_return(self, node: ast.Return) -> bool:
+        if node.value is not None:
+            ref = self.ex(node.value, f.RETURNED)
+            results = self.frame.scope.results
+            if ref and ref not in results and len(results) < MAX_UNION:
+                results.append(ref)
+        return True
+
+    def _s_raise(self, node: ast.Raise) -> bool:
+        if node.exc is not None:
+            self.ex(node.exc, f.CONSUMED)
+        return True
+
+    def _s_jump(self, node: ast.stmt) -> bool:
+        return True
+
+    def _s_nothing(self, node: ast.stmt) -> bool:
+        return False
+
+    def _s_children(self, node: ast.stmt) -> bool:
+        self._x_other(node, 0)
+        return False
+
+    def _s_if(self, node: ast.If) -> bool:
+        frame = self.frame
+        test = node.test
+        name = test.attr if type(test) is ast.Attribute else test.id if type(test) is ast.Name else ""  # type: ignore[attr-defined]
+        recording = frame.recording
+        if name == "TYPE_CHECKING":
+            frame.recording = False
+        else:
+            self.ex(test, f.CONSUMED)
+        before = frame.env
+        frame.env = before.copy()
+        self._narrow(test)
+        ends = self.body(node.body)
+        after = frame.env
+        frame.recording = recording
+        frame.env = before
+        if not node.orelse:
+            if not ends:
+                frame.env = self._merge(before, after)
+            return False
+        frame.env = before.copy()
+        other_ends = self.body(node.orelse)
+        if ends:
+            return other_ends
+        frame.env = after if other_ends else self._merge(after, frame.env)
+        return False
+
+    def _narrow(self, test: ast.expr) -> None:
+        """`if isinstance(x, C)`: in the body `x` is a C."""
+        if (
+            type(test) is ast.Call
+            and type(test.func) is ast.Name
+            and test.func.id == "isinstance"
+            and len(test.args) == 2
+            and type(test.args[0]) is ast.Name
+            and type(test.args[1]) in (ast.Name, ast.Attribute)
+        ):
+            self.frame.env[test.args[0].id] = self.ref(f.INSTANCE, self._silently(test.args[1]))
+
+    def _merge(self, first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
+        if first == second:
+            return first
+        merged = first.copy()
+        for name, ref in second.items():
+            held = first.get(name)
+            if held != ref:
+                merged[name] = ref if held is None else self.union((held, ref))
+        return merged
+
+    def _iterate(self, node: ast.expr, ref: int, is_async: bool) -> None:
+        if not ref or not self.frame.recording or self.ops[ref] in (f.LITERAL, f.TEXT):
+            return
+        terminal = self._iterated(ref)
+        if terminal in ("range", "enumerate", "zip", "items", "values", "keys", "split"):
+            return
+        self._use(f.USE_ITERATE, ref, node, f.AWAITED if is_async else 0, terminal, self._written(node))
+
+    def _loop(self, kind: int, node: Any, iterable_node: ast.expr | None, iterable: int) -> int:
+        self.loops.extend(
+            (
+                kind,
+                node.lineno,
+                node.end_lineno or node.lineno,
+                iterable,
+                int(iterable_node is not None and _is_small(iterable_node)),
+                self.frame.loop,
+            )
+        )
+        self.loop_count += 1
+        return self.loop_count - 1
+
+    def _s_for(self, node: Any) -> bool:
+        frame = self.frame
+        is_async = type(node) is ast.AsyncFor
+        iterable = self.ex(node.iter, f.AWAITED | f.ITERABLE if is_async else f.CONSUMED | f.ITERABLE)
+        self._iterate(node.iter, iterable, is_async)
+        outer, before = frame.loop, frame.env
+        frame.env = before.copy()
+        frame.loop = self._loop(f.ASYNC_FOR if is_async else f.FOR, node, node.iter, iterable)
+        self.assign(node.target, self.ref(f.AITER if is_async else f.ITER, iterable) if iterable else 0)
+        self.body(node.body)
+        frame.loop = outer
+        frame.env = self._merge(before, frame.env)
+        self.body(node.orelse)
+        return False
+
+    def _s_while(self, node: ast.While) -> bool:
+        frame = self.frame
+        outer, before = frame.loop, frame.env
+        frame.env = before.copy()
+        frame.loop = self._loop(f.WHILE, node, None, 0)
+        self.ex(node.test, f.CONSUMED)
+        self.body(node.body)
+        frame.loop = outer
+        frame.env = self._merge(before, frame.env)
+        self.body(node.orelse)
+        return False
+
+    def _s_try(self, node: Any) -> bool:
+        frame = self.frame
+        before = frame.env
+        frame.env = before.copy()
+        ends = self.body(node.body)
+        start = self._merge(before, frame.env)
+        if not ends and node.orelse:
+            ends = self.body(node.orelse)
+        outcomes = [] if ends else [frame.env]
+        for handler in node.handlers:
+            frame.env = start.copy()
+            if handler.name:
+                frame.env[handler.name] = 0
+            if not self.body(handler.body):
+                outcomes.append(frame.env)
+        env = outcomes[0] if outcomes else start
+        for other in outcomes[1:]:
+            env = self._merge(env, other)
+        frame.env = env
+        return self.body(node.finalbody) or not outcomes
+
+    def _s_with(self, node: Any) -> bool:
+        is_async = type(node) is ast.AsyncWith
+        for item in node.items:
+            expression = item.context_expr
+            ref = self.ex(expression, f.AWAITED if is_async else 0)
+            if is_async and _LIMITER.search(self._written(expression)):
+                self.frame.scope.flags |= f.BOUNDED
+            if ref and not is_async:
+                self._use(f.USE_ENTER, ref, expression, 0, self._iterated(ref), self._written(expression))
+            if item.optional_vars is not None:
+                self.assign(item.optional_vars, self.ref(f.AENTER if is_async else f.ENTER, ref) if ref else 0)
+        return self.body(node.body)
+
+    def _s_match(self, node: Any) -> bool:
+        frame = self.frame
+        self.ex(node.subject, f.CONSUMED)
+        before = frame.env
+        merged = before
+        for case in node.cases:
+            frame.env = before.copy()
+            for pattern in ast.walk(case.pattern):
+                name = getattr(pattern, "name", None) or getattr(pattern, "rest", None)
+                if name:
+                    frame.env[name] = 0
+            if case.guard is not None:
+                self.ex(case.guard, f.CONSUMED)
+            if not self.body(case.body):
+                merged = self._merge(merged, frame.env)
+        frame.env = merged
+        return False
+
+    def _s_import(self, node: ast.Import) -> bool:
+        for alias in node.names:
+            if alias.asname:
+                self.bind(alias.asname, self.ref(f.IMPORT, 0, alias.name))
+            else:
+                top = alias.name.partition(".")[0]
+                self.bind(top, self.ref(f.IMPORT, 0, top))
+        return False
+
+    def _s_import_from(self, node: ast.ImportFrom) -> bool:
+        module = node.module or ""
+        for alias in node.names:
+            if alias.name == "*":
+                self.stars.append((node.level, module))
+            else:
+                self.bind(alias.asname or alias.name, self.ref(f.MEMBER, node.level, f"{module}:{alias.name}"))
+        return False
+
+    def _s_global(self, node: ast.Global) -> bool:
+        self.frame.globals.update(node.names)
+        return False
+
+    def _s_type_alias(self, node: Any) -> bool:
+        self.bind(node.name.id, self.annotation(node.value))
+        return False
+
+    # -- definitions --------------------------------------------------------------------------------
+
+    def _s_function(self, node: Any) -> bool:
+        decorators = [self._silently(decorator) for decorator in node.decorator_list]
+        line = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        flags = f.ASYNC if type(node) is ast.AsyncFunctionDef else 0
+        if _is_trivial(node.body):
+            flags |= f.TRIVIAL
+        index = len(self.scopes)
+        scope = self._open(f.FUNCTION, node.name, self.frame.index, flags, line, node.end_lineno or node.lineno)
+        scope.decorators = decorators
+        self._parameters(scope, node.args)
+        scope.annotation = self.annotation(node.returns)
+        setter = next((d.attr for d in node.decorator_list if type(d) is ast.Attribute), "")
+        if setter in ("setter", "deleter", "getter") and self.frame.kind == f.CLASS:
+            if setter == "setter":
+                self.frame.scope.setters[node.name] = index
+        else:
+            self.bind(node.name, self.ref(f.DEF, index))
+        self._defer(node, index)
+        return False
+
+    def _s_class(self, node: ast.ClassDef) -> bool:
+        for decorator in node.decorator_list:
+            self._silently(decorator)
+        index = len(self.scopes)
+        scope = self._open(f.CLASS, node.name, self.frame.index, 0, node.lineno, node.end_lineno or node.lineno)
+        scope.bases = [ref for ref in (self.annotation(base) for base in node.bases) if ref]
+        outer = self.frame
+        self.frame = _Frame(f.CLASS, index, scope, outer)
+        self.body(node.body)
+        scope.names = {name: ref for name, ref in self.frame.env.items() if ref}
+        self.frame = outer
+        self.bind(node.name, self.ref(f.DEF, index))
+        return False
+
+    def _defer(self, node: ast.AST, index: int) -> None:
+        frame: _Frame | None = self.frame
+        while frame is not None and frame.kind == f.CLASS:
+            frame = frame.parent
+        assert frame is not None
+        frame.deferred.append((node, index, self.frame))
+
+    def _parameters(self, scope: f.Scope, arguments: ast.arguments) -> None:
+        positional = [*arguments.posonlyargs, *arguments.args]
+        defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+        for parameter, default in [*zip(positional, defaults), *zip(arguments.kwonlyargs, arguments.kw_defaults)]:
+            value = self._silently(default) if default is not None else 0
+            scope.params.append(f.Param(parameter.arg, self.annotation(parameter.annotation), value))
+        for extra, name in ((arguments.vararg, "tuple"), (arguments.kwarg, "dict")):
+            if extra is not None:
+                scope.params.append(f.Param(extra.arg, 0, self.ref(f.LITERAL, 0, name)))
+
+    def _parameter_env(self, scope: f.Scope, index: int) -> dict[str, int]:
+        return {param.name: self.ref(f.PARAM, index, param.name) for param in scope.params}
+
+    def _walk_function(self, node: Any, index: int, outer: _Frame) -> None:
+        scope = self.scopes[index]
+        frame = _Frame(f.FUNCTION, index, scope, outer)
+        frame.env = self._parameter_env(scope, index)
+        if outer.kind == f.CLASS and scope.params:
+            frame.first_param = scope.params[0].name
+            frame.method_of = outer.scope
+        else:
+            # A function nested in a method assigns to the same `self`.
+            enclosing = outer
+            if enclosing.method_of is not None and enclosing.first_param not in frame.env:
+                frame.first_param, frame.method_of = enclosing.first_param, enclosing.method_of
+        self.frame = frame
+        self.body(node.body)
+        self._walk_deferred(frame)
+
+    def _walk_deferred(self, frame: _Frame) -> None:
+        for node, index, outer in frame.deferred:
+            self._walk_function(node, index, outer)
+        self.frame = frame.parent if frame.parent is not None else frame
+
+    def run(self, tree: ast.Module, source: bytes) -> f.FileFacts:
+        """The facts of the whole module."""
+        self.body(tree.body)
+        self._walk_deferred(self.frame)
+        names = self.module.names
+        for name, ref in self.module_frame.env.items():
+            if ref:
+                names[name] = self.union((ref, names.get(name, 0)))
+        return f.FileFacts(
+            self.scopes,
+            bytes(self.ops),
+            self.bases.tobytes(),
+            self.texts.tobytes(),
+            self.strings,
+            self.args,
+            self.keywords,
+            self.uses.tobytes(),
+            self.loops.tobytes(),
+            self.stars,
+            suppressions(source),
+        )
+
+
+def _head(text: str) -> str:
+    """The start of a constant, without lone surrogates, which no encoding can store."""
+    text = text[:TEXT_KEPT]
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _is_small(node: ast.expr) -> bool:
+    """A display of few written-out elements, or `range` of a small constant."""
+    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
+        return len(node.elts) <= f.SMALL_LOOP and not any(isinstance(e, ast.Starred) for e in node.elts)
+    if isinstance(node, ast.Dict):
+        return len(node.keys) <= f.SMALL_LOOP and None not in node.keys
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+        if node.func.id == "range":
+            return all(isinstance(a, ast.Constant) and isinstance(a.value, int) and a.value <= f.SMALL_LOOP for a in node.args)
+        if node.func.id in ("enumerate", "zip", "reversed", "sorted"):
+            return bool(node.args) and any(_is_small(a) for a in node.args)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("items", "values", "keys"):
+        return isinstance(node.func.value, ast.Dict) and _is_small(node.func.value)
+    return False
+
+
+def _is_trivial(body: list[ast.stmt]) -> bool:
+    for statement in body:
+        if isinstance(statement, ast.Pass):
+            continue
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            continue
+        if isinstance(statement, ast.Raise):
+            raised = statement.exc
+            raised = raised.func if isinstance(raised, ast.Call) else raised
+            if isinstance(raised, ast.Name) and raised.id == "NotImplementedError":
+                continue
+        return False
+    return True
+
+
+def suppressions(source: bytes) -> dict[int, list[str]]:
+    """`# noqa` comments by 1-based line: the codes in upper case, an empty list for a blanket one."""
+    found: dict[int, list[str]] = {}
+    if b"noqa" not in source and b"NOQA" not in source and b"NoQA" not in source:
+        return found
+    line, position = 1, 0
+    for match in _NOQA.finditer(source):
+        line += source.count(b"\n", position, match.start())
+        position = match.start()
+        found[line] = [code.decode().upper() for code in _CODE.findall(match["codes"] or b"")]
+    return found
+
+
+_Visit = Callable[[Extractor, Any, int], int]
+
+
+class _ByType(dict[type, Any]):
+    """A dispatch table that falls back to `default` for node types of newer Pythons."""
+
+    def __init__(self, table: dict[type, Any], default: Any) -> None:
+        super().__init__(table)
+        self.default = default
+
+    def __missing__(self, kind: type) -> Any:
+        self[kind] = self.default
+        return self.default
+
+
+_EXPRESSIONS = _ByType(
+    {
+        ast.Constant: Extractor._x_constant,
+        ast.Name: Extractor._x_name,
+        ast.Attribute: Extractor._x_attribute,
+        ast.Call: Extractor._x_call,
+        ast.Await: Extractor._x_await,
+        ast.BinOp: Extractor._x_binop,
+        ast.BoolOp: Extractor._x_boolop,
+        ast.IfExp: Extractor._x_ifexp,
+        ast.Compare: Extractor._x_compare,
+        ast.UnaryOp: Extractor._x_unaryop,
+        ast.JoinedStr: Extractor._x_joined,
+        ast.FormattedValue: Extractor._x_formatted,
+        ast.Subscript: Extractor._x_subscript,
+        ast.Slice: Extractor._x_slice,
+        ast.Tuple: Extractor._x_tuple,
+        ast.List: Extractor._x_list,
+        ast.Set: Extractor._x_set,
+        ast.Dict: Extractor._x_dict,
+        ast.Starred: Extractor._x_starred,
+        ast.NamedExpr: Extractor._x_named,
+        ast.Yield: Extractor._x_yield,
+        ast.YieldFrom: Extractor._x_yield_from,
+        ast.Yield: Extractor._x_yield,
+        ast.YieldFrom: Extractor._x_yield_from,
+        ast.Lambda: Extractor._x_lambda,
+        ast.ListComp: Extractor._x_comprehension,
+        ast.SetComp: Extractor._x_comprehension,
+        ast.DictComp: Extractor._x_comprehension,
+        ast.GeneratorExp: Extractor._x_comprehension,
+    },
+    Extractor._x_other,
+)
+
+_STATEMENTS = _ByType(
+    {
+        ast.Expr: Extractor._s_expr,
+        ast.Assign: Extractor._s_assign,
+        ast.AnnAssign: Extractor._s_annassign,
+        ast.AugAssign: Extractor._s_augassign,
+        ast.Return: Extractor._s_return,
+        ast.Raise: Extractor._s_raise,
+        ast.Continue: Extractor._s_jump,
+        ast.Break: Extractor._s_jump,
+        ast.Pass: Extractor._s_nothing,
+        ast.If: Extractor._s_if,
+        ast.For: Extractor._s_for,
+        ast.AsyncFor: Extractor._s_for,
+        ast.While: Extractor._s_while,
+        ast.Try: Extractor._s_try,
+        ast.With: Extractor._s_with,
+        ast.AsyncWith: Extractor._s_with,
+        ast.Match: Extractor._s_match,
+        ast.Import: Extractor._s_import,
+        ast.ImportFrom: Extractor._s_import_from,
+        ast.Global: Extractor._s_global,
+        ast.FunctionDef: Extractor._s_function,
+        ast.AsyncFunctionDef: Extractor._s_function,
+        ast.ClassDef: Extractor._s_class,
+    },
+    Extractor._s_children,
+)
+if sys.version_info >= (3, 11):
+    _STATEMENTS[ast.TryStar] = Extractor._s_try
+if sys.version_info >= (3, 12):
+    _STATEMENTS[ast.TypeAlias] = Extractor._s_type_alias

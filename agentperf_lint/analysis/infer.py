@@ -1,0 +1,773 @@
+"""What references stand for across modules: types, functions, classes and external names.
+
+Every question is answered once per file and reference. A question that comes up again while it is being
+answered (an import cycle, a recursive function) is answered with "unknown".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence as Seq
+from enum import Enum
+
+from agentperf_lint.analysis import facts as f
+from agentperf_lint.analysis.modules import ModuleIndex
+from agentperf_lint.analysis.values import (
+    Alias,
+    Class,
+    External,
+    Function,
+    Instance,
+    Module,
+    Partial,
+    Pending,
+    Row,
+    Sequence,
+    Super,
+    Value,
+    Values,
+)
+from agentperf_rules.catalogue import Catalogue
+
+SCOPE_BITS = 20  # a key is file << SCOPE_BITS | scope
+MAX_VALUES = 4
+MAX_DEPTH = 120  # questions that wait for each other
+
+NONE: Values = ()
+
+_FIRST_ARGUMENT = frozenset({"Annotated", "ClassVar", "Final", "Required", "NotRequired", "Mapped", "Optional", "ReadOnly",
+    "ContextManager", "AbstractContextManager", "AsyncContextManager", "AbstractAsyncContextManager", "DynamicMapped", "WriteOnlyMapped"})  # fmt: skip
+_SEQUENCES = frozenset({"list", "List", "set", "Set", "frozenset", "FrozenSet", "Sequence", "MutableSequence", "Iterable", "Iterator",
+    "Collection", "deque", "Deque", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator", "AbstractSet", "KeysView"})  # fmt: skip
+_MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict", "ValuesView"})
+_ELEMENT_OF = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed", "iter", "filter", "aiter", "islice", "chain", "cycle"})
+_HOLDS_SAME = frozenset({"copy", "items", "values"})
+_GIVES_ELEMENT = frozenset({"pop", "popleft", "get", "setdefault", "__getitem__"})
+_SAME_AS_ARGUMENT = frozenset(
+    {"contextlib.closing", "contextlib.aclosing", "contextlib.nullcontext", "asyncio.wait_for", "asyncio.shield", "asyncio.create_task",
+     "asyncio.ensure_future", "copy.copy", "copy.deepcopy", "builtins.next", "builtins.anext", "builtins.max", "builtins.min"}
+)  # fmt: skip
+_DEPENDS = frozenset({"fastapi.Depends", "fastapi.Security", "fastapi.params.Depends", "faststream.Depends", "taskiq.TaskiqDepends"})
+_PROPERTIES = frozenset({"property", "cached_property", "abstractproperty", "hybrid_property", "lazy_property", "reify", "cachedproperty",
+    "under_cached_property", "cached_property_with_lock", "classproperty", "lazyproperty"})  # fmt: skip
+_EAGER = ("select_related", "prefetch_related", "options")
+
+MANAGER, QUERY_SET, MODEL = "django.db.models.Manager", "django.db.models.QuerySet", "django.db.models.Model"
+
+
+class Kind(Enum):
+    """What calling a function does at once."""
+
+    SYNC = "sync"
+    ASYNC = "async"
+    GENERATOR = "generator"
+    ASYNC_GENERATOR = "async generator"
+    CONTEXT_MANAGER = "context manager"
+    ASYNC_CONTEXT_MANAGER = "async context manager"
+    PROPERTY = "property"
+    OFFLOADED = "offloaded"
+
+
+class LoadedFile:
+    """The facts of one file with its columns unpacked and the answers found so far."""
+
+    __slots__ = ("args", "answers", "bases", "facts", "index", "keywords", "loops", "ops", "path", "strings", "texts", "uses")
+
+    def __init__(self, index: int, path: str, facts: f.FileFacts) -> None:
+        self.index = index
+        self.path = path
+        self.facts = facts
+        self.ops = facts.ops
+        self.bases = f.ints(facts.bases)
+        self.texts = f.ints(facts.texts)
+        self.strings = facts.strings
+        self.args = facts.args
+        self.keywords = facts.keywords
+        self.uses = f.ints(facts.uses)
+        self.loops = f.ints(facts.loops)
+        self.answers: dict[int, Values] = {}
+
+    def text(self, ref: int) -> str:
+        return self.strings[self.texts[ref]]
+
+    def use(self, index: int) -> f.Use:
+        start = index * f.USE_STRIDE
+        return f.Use(*self.uses[start : start + f.USE_STRIDE])
+
+    def loop(self, index: int) -> f.LoopFact:
+        start = index * f.LOOP_STRIDE
+        return f.LoopFact(*self.loops[start : start + f.LOOP_STRIDE])
+
+
+class Resolver:
+    """Answers what references of `files` stand for. `files[i].index` must be `i`."""
+
+    def __init__(self, files: Seq[LoadedFile], top: str, catalogue: Catalogue) -> None:
+        self.files = files
+        self.catalogue = catalogue
+        self.index = ModuleIndex([file.path for file in files], top)
+        self._depth = 0
+        self._lines: dict[int, tuple[Value, ...]] = {}
+        self._kinds: dict[int, Kind] = {}
+        self._lookups: dict[tuple[int, str], Values] = {}
+        self._methods: dict[tuple[int, str], tuple[int, int] | None] = {}
+        self._models: dict[int, bool] = {}
+        self._steps: dict[int, Callable[[LoadedFile, int], Values]] = {
+            f.NAME: self._name,
+            f.PARAM: self._param,
+            f.IMPORT: self._import,
+            f.MEMBER: self._member,
+            f.DEF: self._definition,
+            f.ATTR: self._attribute,
+            f.CALL: self._call,
+            f.AWAIT: self._await,
+            f.ITEM: self._item,
+            f.ITER: self._iter,
+            f.AITER: self._iter,
+            f.ENTER: self._enter,
+            f.AENTER: self._enter,
+            f.LITERAL: self._literal,
+            f.TEXT: self._text,
+            f.INSTANCE: self._instance,
+            f.UNION: self._union,
+            f.SUPER: self._super,
+        }
+
+    # -- the question -------------------------------------------------------------------------------
+
+    def values(self, file: LoadedFile, ref: int) -> Values:
+        """What `ref` of `file` stands for; empty when nothing is known."""
+        answers = file.answers
+        known = answers.get(ref)
+        if known is not None:
+            return known
+        step = self._steps.get(file.ops[ref])
+        if step is None or self._depth > MAX_DEPTH:
+            return NONE
+        answers[ref] = NONE
+        self._depth += 1
+        try:
+            found = step(file, ref)
+        finally:
+            self._depth -= 1
+        answers[ref] = found
+        return found
+
+    def scope(self, key: int) -> f.Scope:
+        return self.files[key >> SCOPE_BITS].facts.scopes[key & (1 << SCOPE_BITS) - 1]
+
+    def file_of(self, key: int) -> LoadedFile:
+        return self.files[key >> SCOPE_BITS]
+
+    def key(self, file: LoadedFile, scope: int) -> int:
+        return file.index << SCOPE_BITS | scope
+
+    def qualified_name(self, key: int) -> str:
+        """`Class.method` or `outer.inner`; `<module>` for module level."""
+        names = []
+        scopes = self.file_of(key).facts.scopes
+        index = key & (1 << SCOPE_BITS) - 1
+        while index > 0:
+            names.append(scopes[index].name)
+            index = scopes[index].parent
+        return ".".join(reversed(names)) or "<module>"
+
+    # -- names --------------------------------------------------------------------------------------
+
+    def _name(self, file: LoadedFile, ref: int) -> Values:
+        return self.global_name(file, file.text(ref))
+
+    def global_name(self, file: LoadedFile, name: str) -> Values:
+        held = file.facts.scopes[0].names.get(name)
+        if held is not None:
+            return self.values(file, held)
+        for level, dotted in file.facts.stars:
+            for value in self._module(file, level, dotted):
+                found = self.attribute(value, name)
+                if found and not (isinstance(value, External) and not self._known(found)):
+                    return found
+        from agentperf_lint.analysis.extract import BUILTINS
+
+        return (External(f"builtins.{name}"),) if name in BUILTINS else NONE
+
+    def _known(self, values: Values) -> bool:
+        return any(isinstance(v, External) and self.catalogue.knows(v.name) for v in values)
+
+    def _module(self, file: LoadedFile, level: int, dotted: str) -> Values:
+        found = self.index.relative(file.index, level, dotted) if level else self.index.absolute(file.index, dotted)
+        if found is not None:
+            return (Module(found),)
+        if level or self.index.is_package(dotted, file.index):
+            return NONE
+        return (self._external(dotted),)
+
+    def _external(self, name: str) -> External:
+        return External(self.catalogue.canonical(name))
+
+    def _import(self, file: LoadedFile, ref: int) -> Values:
+        dotted = file.text(ref)
+        found = self._module(file, file.bases[ref], dotted)
+        # `import a.b` binds `a`, which may be a directory without an __init__: attributes find the rest.
+        return found or (External(dotted),)
+
+    def _member(self, file: LoadedFile, ref: int) -> Values:
+        dotted, _, name = file.text(ref).partition(":")
+        level = file.bases[ref]
+        for module in self._module(file, level, dotted):
+            return self.attribute(module, name)
+        found = self.index.sibling(file.index, level, dotted, name)
+        return (Module(found),) if found is not None else NONE
+
+    def _definition(self, file: LoadedFile, ref: int) -> Values:
+        key = self.key(file, file.bases[ref])
+        return (Class(key),) if self.scope(key).kind == f.CLASS else (Function(key),)
+
+    def _super(self, file: LoadedFile, ref: int) -> Values:
+        owner = self.owner(self.key(file, file.bases[ref]))
+        return (Super(owner),) if owner >= 0 else NONE
+
+    def owner(self, key: int) -> int:
+        """The class whose method (or a function in whose method) `key` is, -1 for none."""
+        file = self.file_of(key)
+        index = self.scope(key).parent
+        while index > 0:
+            if file.facts.scopes[index].kind == f.CLASS:
+                return self.key(file, index)
+            index = file.facts.scopes[index].parent
+        return -1
+
+    def _param(self, file: LoadedFile, ref: int) -> Values:
+        key = self.key(file, file.bases[ref])
+        scope = self.scope(key)
+        name = file.text(ref)
+        for position, param in enumerate(scope.params):
+            if param.name != name:
+                continue
+            if position == 0 and scope.kind == f.FUNCTION:
+                receiver = self._receiver(file, key, scope)
+                if receiver:
+                    return receiver
+            typed = self.instances(file, param.annotation, key) if param.annotation else NONE
+            return typed or (self.values(file, param.default) if param.default else NONE)
+        return NONE
+
+    def _receiver(self, file: LoadedFile, key: int, scope: f.Scope) -> Values:
+        if scope.parent <= 0 or file.facts.scopes[scope.parent].kind != f.CLASS:
+            return NONE
+        names = self.decorator_names(key)
+        if "staticmethod" in names:
+            return NONE
+        owner = self.key(file, scope.parent)
+        if "classmethod" in names or scope.name in ("__new__", "__init_subclass__", "__class_getitem__"):
+            return (Class(owner),)
+        return (Instance(owner),)
+
+    def _literal(self, file: LoadedFile, ref: int) -> Values:
+        name = file.text(ref)
+        args = file.args.get(ref)
+        if name == "tuple" and args:
+            return (Row(tuple(self.values(file, arg) for arg in args)),)
+        if args and name in ("list", "set", "dict", "generator"):
+            elements = self._first_known(file, args)
+            return (Sequence(elements),) if elements else (External(f"builtins.{name}", True),)
+        if name == "None":
+            return NONE
+        return (External(f"builtins.{name}", True),)
+
+    def _first_known(self, file: LoadedFile, refs: Seq[int]) -> Values:
+        for ref in refs:
+            found = self.values(file, ref)
+            if found:
+                return found
+        return NONE
+
+    def _text(self, file: LoadedFile, ref: int) -> Values:
+        return (External("builtins.str", True),)
+
+    def _union(self, file: LoadedFile, ref: int) -> Values:
+        return self._join(self.values(file, member) for member in file.args[ref])
+
+    def _join(self, parts: Iterator[Values]) -> Values:
+        joined: list[Value] = []
+        for values in parts:
+            for value in values:
+                if value not in joined:
+                    joined.append(value)
+        return tuple(joined[:MAX_VALUES])
+
+    # -- annotations --------------------------------------------------------------------------------
+
+    def _instance(self, file: LoadedFile, ref: int) -> Values:
+        return self.instances(file, file.bases[ref])
+
+    def instances(self, file: LoadedFile, ref: int, function: int = -1) -> Values:
+        """What an object annotated with `ref` is; `function` is the key of the function it stands in, for `Self`."""
+        op = file.ops[ref]
+        if op == f.UNION:
+            return self._join(self.instances(file, member, function) for member in file.args[ref])
+        if op == f.ITEM:
+            return self._subscripted(file, ref, function)
+        if op == f.TEXT:
+            return NONE
+        return self._join(self._as_instance(value, function) for value in self.values(file, ref))
+
+    def _as_instance(self, value: Value, function: int) -> Values:
+        if isinstance(value, Class):
+            return (Instance(value.key),)
+        if isinstance(value, Alias):
+            return self.instances(self.files[value.file], value.ref, function)
+        if isinstance(value, External) and not value.instance:
+            last = value.name.rpartition(".")[2]
+            if last == "Self" and function >= 0 and self.owner(function) >= 0:
+                return (Instance(self.owner(function)),)
+            if last in ("Any", "object", "Callable", "Self", "TypeVar"):
+                return NONE
+            if last in _MAPPINGS:
+                return (External("builtins.dict", True),)
+            if last in _SEQUENCES:
+                return (External("builtins.list", True),)
+            return (External(value.name, True),)
+        return NONE
+
+    def _subscripted(self, file: LoadedFile, ref: int, function: int) -> Values:
+        bases = self.values(file, file.bases[ref])
+        args = file.args.get(ref) or []
+        for base in bases:
+            if not isinstance(base, External):
+                break
+            last = base.name.rpartition(".")[2]
+            if not args:
+                break
+            if last in _FIRST_ARGUMENT:
+                return self.instances(file, args[0], function)
+            if last == "Union":
+                return self._join(self.instances(file, arg, function) for arg in args)
+            if last in _SEQUENCES:
+                return self._container(self.instances(file, args[0], function), "list")
+            if last in _MAPPINGS:
+                return self._container(self.instances(file, args[-1], function), "dict")
+            if last in ("tuple", "Tuple"):
+                return (Row(tuple(self.instances(file, arg, function) for arg in args)),)
+            if last in ("Awaitable", "Coroutine"):
+                return self.instances(file, args[-1], function)
+            if last in ("type", "Type"):
+                return tuple(Class(v.key) for v in self.instances(file, args[0], function) if isinstance(v, Instance))
+            elements = self.instances(file, args[0], function)
+            return (External(base.name, True, elements),)
+        return self._join(self._as_instance(value, function) for value in bases)
+
+    def _container(self, elements: Values, name: str) -> Values:
+        return (Sequence(elements),) if elements else (External(f"builtins.{name}", True),)
+
+    # -- attributes ---------------------------------------------------------------------------------
+
+    def _attribute(self, file: LoadedFile, ref: int) -> Values:
+        base = file.bases[ref]
+        name = file.text(ref)
+        if file.ops[base] == f.IMPORT:
+            found = self._submodule_chain(file, base, name)
+            if found is not None:
+                return found
+        return self._join(self.attribute(value, name) for value in self.values(file, base))
+
+    def _submodule_chain(self, file: LoadedFile, base: int, name: str) -> Values | None:
+        """`import a.b` where `a` is a directory without `__init__`, or a package that does not import `b` itself."""
+        if file.bases[base] or self.values(file, base) and isinstance(self.values(file, base)[0], Module):
+            return None
+        found = self.index.absolute(file.index, f"{file.text(base)}.{name}")
+        return (Module(found),) if found is not None else None
+
+    def attribute(self, value: Value, name: str) -> Values:
+        """What `value.name` is."""
+        if isinstance(value, External):
+            return self._external_attribute(value, name)
+        if isinstance(value, Module):
+            return self._module_attribute(value.file, name)
+        if isinstance(value, Instance):
+            return self._instance_attribute(value.key, name)
+        if isinstance(value, Class):
+            return self._class_attribute(value.key, name)
+        if isinstance(value, Super):
+            return self._bind(self.lookup(value.key, name, skip_first=True), value.key, name)
+        if isinstance(value, Sequence):
+            return (External(f"builtins.list.{name}", False, value.elements),)
+        if isinstance(value, Partial) and name == "func":
+            return value.targets
+        return NONE
+
+    def _external_attribute(self, value: External, name: str) -> Values:
+        owner = value.name
+        if not value.instance and not _is_class_name(owner):
+            returned = self.catalogue.returns_of(owner)
+            if returned is not None and self.catalogue.sink(owner) is None:
+                owner = returned.type
+        return (External(self.catalogue.canonical(f"{owner}.{name}"), False, value.elements),)
+
+    def _module_attribute(self, index: int, name: str) -> Values:
+        file = self.files[index]
+        if name in file.facts.scopes[0].names:
+            return self.values(file, file.facts.scopes[0].names[name])
+        found = self.index.submodule(index, name)
+        if found is not None:
+            return (Module(found),)
+        if file.facts.stars:
+            found_name = self.global_name(file, name)
+            return NONE if found_name and found_name[0] == External(f"builtins.{name}") else found_name
+        return NONE
+
+    def _class_attribute(self, key: int, name: str) -> Values:
+        found = self.lookup(key, name)
+        if found:
+            return tuple(Function(v.key, key) if isinstance(v, Function) else v for v in found)
+        return self._orm_attribute(key, name)
+
+    def _orm_attribute(self, key: int, name: str) -> Values:
+        if name in ("objects", "_default_manager", "_base_manager") and self.derives(key, MODEL):
+            return (External(MANAGER, True, (Instance(key),)),)
+        return NONE
+
+    def _instance_attribute(self, key: int, name: str) -> Values:
+        found = self.lookup(key, name)
+        return self._bind(found, key, name) if found else NONE
+
+    def _bind(self, found: Values, key: int, name: str) -> Values:
+        """Attributes as seen through an instance: properties give their value, functions remember the class."""
+        bound: list[Value] = []
+        for value in found:
+            if not isinstance(value, Function):
+                bound.append(value)
+            elif self.kind(value.key) is Kind.PROPERTY:
+                bound.extend(self.results(value.key))
+            else:
+                bound.append(Function(value.key, key))
+        return tuple(bound[:MAX_VALUES])
+
+    def line(self, key: int) -> tuple[Value, ...]:
+        """The class and its bases in the order in which attributes are looked up; bases may be external."""
+        known = self._lines.get(key)
+        if known is not None:
+            return known
+        self._lines[key] = (Class(key),)
+        order: list[Value] = [Class(key)]
+        file = self.file_of(key)
+        for base in self.scope(key).bases:
+            while file.ops[base] == f.ITEM:
+                base = file.bases[base]
+            for value in self.values(file, base):
+                further = self.line(value.key) if isinstance(value, Class) else (value,) if isinstance(value, External) else ()
+                order.extend(v for v in further if v not in order)
+        self._lines[key] = tuple(order)
+        return self._lines[key]
+
+    def derives(self, key: int, external: str) -> bool:
+        """Whether the class has the external class `external` among its bases."""
+        return any(isinstance(base, External) and self.catalogue.is_a(base.name, external) for base in self.line(key))
+
+    def lookup(self, key: int, name: str, skip_first: bool = False) -> Values:
+        """What the class attribute `name` holds, or what its methods assign to `self.name`."""
+        cache_key = (~key if skip_first else key, name)
+        known = self._lookups.get(cache_key)
+        if known is not None:
+            return known
+        self._lookups[cache_key] = NONE
+        found: Values = NONE
+        for cls in self.line(key)[1 if skip_first else 0 :]:
+            found = self._own(cls, name)
+            if found:
+                break
+        self._lookups[cache_key] = found
+        return found
+
+    def _own(self, cls: Value, name: str) -> Values:
+        if isinstance(cls, External):
+            full = self.catalogue.canonical(f"{cls.name}.{name}")
+            return (External(full),) if self.catalogue.knows(full) else NONE
+        if not isinstance(cls, Class):
+            return NONE
+        scope, file = self.scope(cls.key), self.file_of(cls.key)
+        refs = list(scope.attributes.get(name, ()))
+        if name in scope.names:
+            refs.append(scope.names[name])
+        return self._join(self.values(file, ref) for ref in refs)
+
+    # -- calls --------------------------------------------------------------------------------------
+
+    def _call(self, file: LoadedFile, ref: int) -> Values:
+        callees = self.values(file, file.bases[ref])
+        return self._join(self.called(value, file, ref) for value in callees)
+
+    def called(self, value: Value, file: LoadedFile, ref: int) -> Values:
+        """What calling `value` gives, with the arguments of the call `ref`."""
+        if isinstance(value, External):
+            return self._external_call(value, file, ref)
+        if isinstance(value, Class):
+            return (Instance(value.key),)
+        if isinstance(value, Function):
+            return self._function_call(value)
+        if isinstance(value, Partial):
+            return self._join(self.called(target, file, ref) for target in value.targets)
+        if isinstance(value, Instance):
+            return self._join(
+                self._function_call(v) for v in self._instance_attribute(value.key, "__call__") if isinstance(v, Function)
+            )
+        return NONE
+
+    def _function_call(self, function: Function) -> Values:
+        kind = self.kind(function.key)
+        if kind in (Kind.SYNC, Kind.PROPERTY, Kind.OFFLOADED):
+            return self.results(function.key, function.receiver)
+        return (Pending(function.key, function.receiver),)
+
+    def _external_call(self, value: External, file: LoadedFile, ref: int) -> Values:
+        name = value.name
+        args = file.args.get(ref) or ()
+        owner, _, last = name.rpartition(".")
+        if owner in ("functools", "builtins", "itertools", "typing", "asyncio", "contextlib", "copy") or name in _DEPENDS:
+            special = self._special_call(name, last, file, args)
+            if special is not None:
+                return special
+        if owner in ("builtins.list", "builtins.dict") and value.elements:
+            return (Sequence(value.elements),) if last in _HOLDS_SAME else value.elements if last in _GIVES_ELEMENT else NONE
+        returned = self.catalogue.returns_of(name)
+        if returned is not None:
+            return self._returned(returned.type, returned.elem, value, file, args)
+        if value.instance:
+            called = self.catalogue.returns_of(f"{name}.__call__")
+            return self._returned(called.type, called.elem, value, file, args) if called is not None else NONE
+        if _is_class_name(name):
+            return (External(name, True),)
+        return (External(f"{name}()", True),)
+
+    def _special_call(self, name: str, last: str, file: LoadedFile, args: Seq[int]) -> Values | None:
+        if not args:
+            return None
+        if name in ("functools.partial", "functools.partialmethod"):
+            targets = self.values(file, args[0])
+            return (Partial(targets),) if targets else NONE
+        if name == "typing.cast":
+            return self.instances(file, args[0])
+        if name in _DEPENDS:
+            return self._join(self._provided(value, file) for value in self.values(file, args[0]))
+        if name in _SAME_AS_ARGUMENT:
+            values = self.values(file, args[0])
+            return self.elements(values) if last in ("next", "anext", "max", "min") else values
+        if last in _ELEMENT_OF:
+            elements = self.elements(self.values(file, args[0]))
+            return (Sequence(elements),) if elements else NONE
+        if last == "enumerate":
+            return (Sequence((Row((NONE, self.elements(self.values(file, args[0])))),)),)
+        if last == "zip":
+            return (Sequence((Row(tuple(self.elements(self.values(file, arg)) for arg in args)),)),)
+        return None
+
+    def _provided(self, value: Value, file: LoadedFile) -> Values:
+        """What a dependency function or class gives to a parameter."""
+        if isinstance(value, Function):
+            if self.scope(value.key).flags & f.GENERATOR:
+                return self.yielded(value.key)
+            return self.results(value.key)
+        return (Instance(value.key),) if isinstance(value, Class) else NONE
+
+    def _returned(self, type_name: str, held: str, value: External, file: LoadedFile, args: Seq[int]) -> Values:
+        elements: Values = NONE
+        if held == "self":
+            elements = value.elements
+        elif held == "arg0" and args:
+            elements = self._held_by(file, args[0])
+        if type_name == "elem":
+            return value.elements or elements
+        if type_name == "self":
+            return (External(value.name.rpartition(".")[0], True, value.elements),)
+        return (External(type_name, True, elements),)
+
+    def _held_by(self, file: LoadedFile, ref: int) -> Values:
+        found: list[Value] = []
+        for value in self.values(file, ref):
+            if isinstance(value, Class):
+                found.append(Instance(value.key))
+            elif isinstance(value, External):
+                found.extend(value.elements)
+        return tuple(found)
+
+    # -- await, with, for, [] -----------------------------------------------------------------------
+
+    def _await(self, file: LoadedFile, ref: int) -> Values:
+        return self._join(self.awaited(value) for value in self.values(file, file.bases[ref]))
+
+    def awaited(self, value: Value) -> Values:
+        if isinstance(value, Pending):
+            return self.results(value.key, value.receiver) if self.kind(value.key) is Kind.ASYNC else NONE
+        return (value,)
+
+    def _enter(self, file: LoadedFile, ref: int) -> Values:
+        dunder = "__aenter__" if file.ops[ref] == f.AENTER else "__enter__"
+        return self._join(self._entered(value, dunder) for value in self.values(file, file.bases[ref]))
+
+    def _entered(self, value: Value, dunder: str) -> Values:
+        if isinstance(value, Pending):
+            return self.yielded(value.key)
+        if isinstance(value, Instance):
+            method = [v for v in self._instance_attribute(value.key, dunder) if isinstance(v, Function)]
+            return self._join(self.results(v.key, value.key) for v in method) or (value,)
+        if isinstance(value, External):
+            returned = self.catalogue.returns_of(f"{value.name}.{dunder}")
+            if returned is not None and returned.type != "self":
+                return (External(returned.type, True, value.elements),)
+        return (value,)
+
+    def _iter(self, file: LoadedFile, ref: int) -> Values:
+        return self.elements(self.values(file, file.bases[ref]))
+
+    def elements(self, values: Values) -> Values:
+        """What iterating over any of `values` gives."""
+        return self._join(self._elements_of(value) for value in values)
+
+    def _elements_of(self, value: Value) -> Values:
+        if isinstance(value, Sequence):
+            return value.elements
+        if isinstance(value, Row):
+            return self._join(iter(value.items))
+        if isinstance(value, External):
+            return value.elements
+        if isinstance(value, Pending):
+            return self.yielded(value.key)
+        if isinstance(value, Instance):
+            for dunder in ("__iter__", "__aiter__"):
+                for method in self._instance_attribute(value.key, dunder):
+                    if isinstance(method, Function):
+                        return self.yielded(method.key) or self.elements(self.results(method.key))
+        return NONE
+
+    def _item(self, file: LoadedFile, ref: int) -> Values:
+        bases = self.values(file, file.bases[ref])
+        text = file.text(ref)
+        return self._join(self._item_of(value, text, file, ref) for value in bases)
+
+    def _item_of(self, value: Value, text: str, file: LoadedFile, ref: int) -> Values:
+        if isinstance(value, Row):
+            if text.isdecimal() and int(text) < len(value.items):
+                return value.items[int(text)]
+            return NONE
+        if isinstance(value, Sequence):
+            return value.elements
+        if isinstance(value, External):
+            if value.instance:
+                return value.elements or (External(f"{value.name}.[]", False),)
+            return (Alias(file.index, ref),)
+        if isinstance(value, Class):
+            return (value,)
+        return NONE
+
+    # -- functions ----------------------------------------------------------------------------------
+
+    def results(self, key: int, receiver: int = -1) -> Values:
+        """What a call of the function gives when its body has run."""
+        scope, file = self.scope(key), self.file_of(key)
+        if scope.annotation:
+            declared = self.instances(file, scope.annotation, receiver if False else key)
+            if declared:
+                return declared
+        return self._join(self.values(file, ref) for ref in scope.results)
+
+    def yielded(self, key: int) -> Values:
+        """What the generator function yields."""
+        scope, file = self.scope(key), self.file_of(key)
+        if scope.annotation:
+            declared = self.elements(self.instances(file, scope.annotation, key))
+            if declared:
+                return declared
+        return self._join(self.values(file, ref) for ref in scope.yields)
+
+    def decorator_names(self, key: int) -> frozenset[str]:
+        """The last names of the decorators, as written."""
+        file = self.file_of(key)
+        names = set()
+        for ref in self.scope(key).decorators:
+            while file.ops[ref] == f.CALL:
+                ref = file.bases[ref]
+            if file.ops[ref] in (f.ATTR, f.NAME):
+                names.add(file.text(ref))
+            elif file.ops[ref] == f.MEMBER:
+                names.add(file.text(ref).rpartition(":")[2])
+            elif file.ops[ref] == f.DEF:
+                names.add(file.facts.scopes[file.bases[ref]].name)
+        return frozenset(names)
+
+    def kind(self, key: int) -> Kind:
+        """What calling the function does at once, decorators included."""
+        known = self._kinds.get(key)
+        if known is None:
+            scope = self.scope(key)
+            self._kinds[key] = known = _plain_kind(scope.flags)
+            if scope.decorators:
+                self._kinds[key] = known = self._decorated_kind(key, scope, known)
+        return known
+
+    def _decorated_kind(self, key: int, scope: f.Scope, plain: Kind) -> Kind:
+        names = self.decorator_names(key)
+        if names & _PROPERTIES:
+            return Kind.PROPERTY if plain is not Kind.ASYNC else Kind.ASYNC
+        if plain is Kind.GENERATOR and "contextmanager" in names:
+            return Kind.CONTEXT_MANAGER
+        if plain is Kind.ASYNC_GENERATOR and "asynccontextmanager" in names:
+            return Kind.ASYNC_CONTEXT_MANAGER
+        if plain is not Kind.SYNC:
+            return plain
+        file = self.file_of(key)
+        if any(self._offloads(file, ref) for ref in scope.decorators):
+            return Kind.OFFLOADED
+        return plain
+
+    def _offloads(self, file: LoadedFile, ref: int) -> bool:
+        """Whether a decorator turns a sync function into something to await."""
+        base = file.bases[ref] if file.ops[ref] == f.CALL else ref
+        for value in self.values(file, base):
+            if isinstance(value, External) and self.catalogue.offloads(value.name):
+                return True
+        for value in self.values(file, ref):
+            if isinstance(value, External) and self.catalogue.offloads(value.name):
+                return True
+            if isinstance(value, Function):
+                return any(
+                    isinstance(result, Function) and self.scope(result.key).flags & f.ASYNC
+                    for result in self._wrappers(value)
+                )
+        return False
+
+    def _wrappers(self, decorator: Function) -> Values:
+        """The functions that a decorator of the project returns."""
+        file = self.file_of(decorator.key)
+        return self._join(self.values(file, ref) for ref in self.scope(decorator.key).results)
+
+    def is_abstract(self, key: int) -> bool:
+        return bool(self.scope(key).flags & f.TRIVIAL) or "abstractmethod" in self.decorator_names(key)
+
+    def is_eager(self, file: LoadedFile, ref: int) -> bool:
+        """Whether the chain that leads to `ref` loads relations with the rows."""
+        while ref:
+            if file.ops[ref] == f.ATTR and file.text(ref) in _EAGER:
+                return True
+            if any(self.is_eager(file, arg) for arg in file.args.get(ref, ()) if file.ops[arg] in (f.CALL, f.ATTR)):
+                return True
+            if file.ops[ref] in (f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER, f.NAME):
+                return False
+            ref = file.bases[ref]
+        return False
+
+
+def _plain_kind(flags: int) -> Kind:
+    if flags & f.ASYNC:
+        return Kind.ASYNC_GENERATOR if flags & f.GENERATOR else Kind.ASYNC
+    return Kind.GENERATOR if flags & f.GENERATOR else Kind.SYNC
+
+
+def _is_class_name(name: str) -> bool:
+    last = name.rpartition(".")[2].lstrip("_")
+    return last[:1].isupper() and not (last.isupper() and len(last) > 4 and "_" in last)
+
+
+def display_path(path: str, base: str) -> str:
+    """`path` relative to `base` where it lies below it, with forward slashes."""
+    if path.startswith(base + os.sep):
+        path = path[len(base) + 1 :]
+    return path.replace(os.sep, "/")

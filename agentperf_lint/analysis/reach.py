@@ -1,0 +1,745 @@
+"""The project stage: which functions block, which issue a query, and where that is reached from.
+
+Only uses that can matter are resolved. It starts from the names that the catalogue knows; when a function
+turns out to block or query, the names under which it can be called become interesting too, until nothing
+new is found.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterator, Sequence as Seq
+from typing import Literal, NamedTuple
+
+from agentperf_lint.analysis import facts as f
+from agentperf_lint.analysis.infer import MODEL, NONE, SCOPE_BITS, Kind, LoadedFile, Resolver
+from agentperf_lint.analysis.values import (
+    Class,
+    External,
+    Function,
+    Instance,
+    Partial,
+    Pending,
+    Value,
+    Values,
+)
+from agentperf_rules import code_for
+from agentperf_rules.catalogue import Catalogue
+from agentperf_rules.catalogue.schema import Sink
+from agentperf_rules.model import CONFIDENCES, SEVERITIES, Confidence, Loop, LoopKind, Step, Suspect
+
+Family = Literal["blocking", "loop"]
+
+MAX_LOOP_HOPS = 3  # calls between a loop and its query; further away the loop is rarely the place to fix
+MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
+
+_LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
+_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
+_MANY_RELATIONS = frozenset({"ManyToManyField"})
+_CONSUMERS = frozenset({"list", "tuple", "set", "frozenset", "sorted", "sum", "any", "all", "max", "min", "dict", "next", "len", "bool"})
+_SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
+
+RELATION = Sink(
+    "django.db.models.ForeignKey",
+    "orm",
+    "high",
+    use="select_related() in the query, or the async ORM",
+    batch="select_related() in the query",
+    loop=True,
+)
+
+
+class Edge(NamedTuple):
+    """One use, resolved: in `caller` it reaches the sink, or runs the function `callee` (-1 for a sink).
+
+    `sync` says that it runs on the caller's thread before the next statement, `repeats` that the use itself
+    runs it once per element.
+    """
+
+    caller: int
+    file: int
+    use: int
+    callee: int
+    sink: Sink | None
+    name: str
+    confidence: Confidence
+    sync: bool
+    repeats: bool = False
+    code: str = ""
+
+
+class Effect(NamedTuple):
+    """What a function does in the end: the sink, the edge to take towards it, and the effect at its other end."""
+
+    sink: Sink
+    name: str
+    confidence: Confidence
+    depth: int
+    edge: Edge
+    then: Effect | None
+
+    @property
+    def code(self) -> str:
+        """The code that the last edge asks for, "" for the one of the sink's kind."""
+        effect = self
+        while effect.then is not None:
+            effect = effect.then
+        return effect.edge.code
+
+
+class Reach:
+    """Follows calls through `resolver.files`; `display` turns an absolute path into the one that is shown."""
+
+    def __init__(self, resolver: Resolver, catalogue: Catalogue, display: Callable[[str], str]) -> None:
+        self.resolver = resolver
+        self.files: Seq[LoadedFile] = resolver.files
+        self.catalogue = catalogue
+        self.display = display
+        self.edges: dict[int, list[Edge]] = defaultdict(list)
+        self.into: dict[int, list[Edge]] = defaultdict(list)
+        self.offloaded_results: set[tuple[int, int]] = set()
+        self.suspects: list[Suspect] = []
+        self._by_name: dict[str, list[int]] = defaultdict(list)
+        self._uses_of: dict[int, dict[int, list[int]]] = {}
+        self._done: set[str] = set()
+        self._queue: deque[str] = deque()
+        self._affected: set[int] = set()
+        self._aliases: dict[str, set[str]] = defaultdict(set)
+        self._subclasses: dict[str, set[str]] = defaultdict(set)
+        self._subclass_keys: dict[int, list[int]] | None = None
+        self._classes: list[tuple[int, f.Scope]] = []
+        self._properties: set[str] = set()
+        self._relations: set[str] = set()
+        self._middles: dict[str, list[tuple[int, int]]] | None = None
+
+    # -- finding what matters -----------------------------------------------------------------------
+
+    def run(self) -> list[Suspect]:
+        """All suspects, in no particular order."""
+        self._index()
+        self._resolve_always()
+        for name in self.catalogue.terminal_names:
+            self._want(name)
+        for name in self._relations:
+            self._want(name)
+        while self._queue:
+            self._resolve_name(self._queue.popleft())
+        blocking = self._effects("blocking")
+        querying = self._effects("loop")
+        self._report_blocking(blocking)
+        self._report_loops(querying)
+        return self.suspects
+
+    def _index(self) -> None:
+        by_name = self._by_name
+        for file in self.files:
+            strings = file.strings
+            for terminal in set(file.uses[9 :: f.USE_STRIDE]):
+                by_name[strings[terminal]].append(file.index)
+            for index, scope in enumerate(file.facts.scopes):
+                if scope.kind == f.CLASS:
+                    self._index_class(file, self.resolver.key(file, index), scope)
+                elif scope.decorators and scope.kind == f.FUNCTION:
+                    self._index_property(file, index, scope)
+            for name, ref in file.facts.scopes[0].names.items():
+                self._index_alias(file, name, ref)
+
+    def _index_class(self, file: LoadedFile, key: int, scope: f.Scope) -> None:
+        self._classes.append((key, scope))
+        for base in scope.bases:
+            name = self._last_name(file, base)
+            if name:
+                self._subclasses[name].add(scope.name)
+        for name, ref in scope.names.items():
+            self._index_alias(file, name, ref)
+            if file.ops[ref] == f.CALL and self._last_name(file, ref) in _RELATIONS:
+                self._relations.add(name)
+        for name, refs in scope.attributes.items():
+            for ref in refs:
+                self._index_alias(file, name, ref)
+
+    def _index_property(self, file: LoadedFile, index: int, scope: f.Scope) -> None:
+        if self.resolver.kind(self.resolver.key(file, index)) is Kind.PROPERTY:
+            self._properties.add(scope.name)
+
+    def _index_alias(self, file: LoadedFile, name: str, ref: int) -> None:
+        if file.ops[ref] in (f.ATTR, f.MEMBER, f.DEF):
+            target = self._last_name(file, ref)
+            if target and target != name:
+                self._aliases[target].add(name)
+
+    def _last_name(self, file: LoadedFile, ref: int) -> str:
+        while file.ops[ref] in (f.CALL, f.ITEM):
+            ref = file.bases[ref]
+        op = file.ops[ref]
+        if op in (f.ATTR, f.NAME):
+            return file.text(ref)
+        if op == f.MEMBER:
+            return file.text(ref).rpartition(":")[2]
+        return file.facts.scopes[file.bases[ref]].name if op == f.DEF else ""
+
+    def _want(self, name: str) -> None:
+        if name and name not in self._done:
+            self._done.add(name)
+            self._queue.append(name)
+            for alias in self._aliases.get(name, ()):
+                self._want(alias)
+
+    def _resolve_always(self) -> None:
+        """Uses that no name leads to: `with`, loops, and callees that are computed."""
+        for file in self.files:
+            kinds = file.uses[1 :: f.USE_STRIDE]
+            for index, kind in enumerate(kinds):
+                if kind in (f.USE_ENTER, f.USE_ITERATE):
+                    self._resolve(file, index)
+        for index in self._by_name.get("", ()):
+            file = self.files[index]
+            for use in self._uses_by_terminal(file).get(0, ()):
+                self._resolve(file, use)
+
+    def _uses_by_terminal(self, file: LoadedFile) -> dict[int, list[int]]:
+        found = self._uses_of.get(file.index)
+        if found is None:
+            found = self._uses_of[file.index] = defaultdict(list)
+            kinds = file.uses[1 :: f.USE_STRIDE]
+            for index, terminal in enumerate(file.uses[9 :: f.USE_STRIDE]):
+                if kinds[index] not in (f.USE_ENTER, f.USE_ITERATE):
+                    found[terminal].append(index)
+        return found
+
+    def _resolve_name(self, name: str) -> None:
+        for index in self._by_name.get(name, ()):
+            file = self.files[index]
+            terminal = file.strings.index(name)
+            for use in self._uses_by_terminal(file).get(terminal, ()):
+                self._resolve(file, use)
+
+    def _resolve(self, file: LoadedFile, index: int) -> None:
+        use = file.use(index)
+        if use.kind == f.USE_READ and file.strings[use.terminal] not in self._properties | self._relations:
+            return
+        for edge in self._edges_of(file, index, use):
+            self.edges[edge.caller].append(edge)
+            if edge.callee >= 0:
+                self.into[edge.callee].append(edge)
+                if edge.callee in self._affected:
+                    self._affect(edge.caller)
+            else:
+                self._affect(edge.caller)
+
+    def _affect(self, key: int) -> None:
+        """`key` blocks or queries: the names under which it runs, and its callers, become interesting."""
+        waiting = [key]
+        while waiting:
+            key = waiting.pop()
+            if key in self._affected:
+                continue
+            self._affected.add(key)
+            self._want_callers(key)
+            waiting.extend(edge.caller for edge in self.into.get(key, ()))
+
+    def _want_callers(self, key: int) -> None:
+        scope = self.resolver.scope(key)
+        if scope.kind != f.FUNCTION:
+            return
+        if scope.name.startswith("__") and scope.name.endswith("__"):
+            owner = self.resolver.owner(key)
+            if owner >= 0:
+                self._want_class(self.resolver.scope(owner).name, set())
+        self._want(scope.name)
+        if scope.name in self._properties:
+            self._resolve_middles(scope.name)
+
+    def _want_class(self, name: str, seen: set[str]) -> None:
+        if name in seen:
+            return
+        seen.add(name)
+        self._want(name)
+        for subclass in self._subclasses.get(name, ()):
+            self._want_class(subclass, seen)
+
+    def _resolve_middles(self, name: str) -> None:
+        """Uses that read the property `name` on the way: `self.name.method()`."""
+        if self._middles is None:
+            self._middles = self._index_middles()
+        for file, use in self._middles.pop(name, ()):
+            for edge in self._property_edges(self.files[file], use, self.files[file].use(use)):
+                self.edges[edge.caller].append(edge)
+                self.into[edge.callee].append(edge)
+                if edge.callee in self._affected:
+                    self._affect(edge.caller)
+
+    def _index_middles(self) -> dict[str, list[tuple[int, int]]]:
+        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        for file in self.files:
+            segments: dict[int, list[str]] = {}
+            for index, written in enumerate(file.uses[10 :: f.USE_STRIDE]):
+                middle = segments.get(written)
+                if middle is None:
+                    middle = [s for s in file.strings[written].split(".")[1:-1] if s in self._properties]
+                    segments[written] = middle
+                for name in middle:
+                    found[name].append((file.index, index))
+        return found
+
+    # -- one use ------------------------------------------------------------------------------------
+
+    def _edges_of(self, file: LoadedFile, index: int, use: f.Use) -> Iterator[Edge]:
+        caller = self.resolver.key(file, use.scope)
+        if use.kind == f.USE_CALL:
+            yield from self._call_edges(file, index, use, caller)
+        elif use.kind == f.USE_ITERATE:
+            values = self.resolver.values(file, use.ref)
+            yield from self._iterate_edges(values, file, index, use, caller)
+        elif use.kind == f.USE_ENTER:
+            yield from self._enter_edges(file, index, use, caller)
+        elif use.kind == f.USE_READ:
+            yield from self._read_edges(file, index, use, caller)
+        else:
+            yield from self._store_edges(file, index, use, caller)
+
+    def _sink(
+        self, sink: Sink, name: str, index: int, use: f.Use, caller: int, confidence: Confidence = "definite", repeats: bool = False
+    ) -> Edge:
+        return Edge(caller, caller >> SCOPE_BITS, index, -1, sink, name, confidence, not use.flags & f.AWAITED, repeats)
+
+    def _call_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        callees = self.resolver.values(file, file.bases[use.ref])
+        found = False
+        unknown = not callees
+        for value in callees:
+            for edge in self._run_edges(value, file, index, use, caller):
+                found = True
+                yield edge
+            if isinstance(value, External):
+                unknown = unknown or self._is_foreign(value)
+        if unknown and not found:
+            yield from self._conventional(file, index, use, caller)
+
+    def _is_foreign(self, value: External) -> bool:
+        """A name of a library that the catalogue does not know."""
+        top = value.name.partition(".")[0]
+        return top != "builtins" and not self.catalogue.knows_package(top)
+
+    def _run_edges(
+        self, value: Value, file: LoadedFile, index: int, use: f.Use, caller: int, repeats: bool = False
+    ) -> Iterator[Edge]:
+        """The edges of calling `value` at `use`."""
+        if isinstance(value, Function):
+            yield from self._function_edges(value, index, use, caller, repeats)
+        elif isinstance(value, Class):
+            yield from self._constructor_edges(value.key, index, use, caller)
+        elif isinstance(value, External):
+            yield from self._external_edges(value, file, index, use, caller, repeats)
+        elif isinstance(value, Partial):
+            for target in value.targets:
+                yield from self._run_edges(target, file, index, use, caller, repeats)
+        elif isinstance(value, Instance):
+            for method in self.resolver.attribute(value, "__call__"):
+                if isinstance(method, Function):
+                    yield from self._function_edges(method, index, use, caller, repeats)
+
+    def _function_edges(
+        self, function: Function, index: int, use: f.Use, caller: int, repeats: bool = False, of: tuple[Kind, ...] = (Kind.SYNC, Kind.ASYNC)
+    ) -> Iterator[Edge]:
+        for key, confidence in self._implementations(function):
+            kind = self.resolver.kind(key)
+            if kind not in of or key == caller:
+                continue
+            sync = kind not in (Kind.ASYNC, Kind.ASYNC_GENERATOR, Kind.ASYNC_CONTEXT_MANAGER)
+            if not sync and use.flags & f.DISCARDED:
+                continue
+            yield Edge(caller, caller >> SCOPE_BITS, index, key, None, "", confidence, sync, repeats)
+
+    def _implementations(self, function: Function) -> list[tuple[int, Confidence]]:
+        """The bodies that can run: the function, or what overrides it where it is abstract."""
+        if function.receiver < 0 or not self.resolver.is_abstract(function.key):
+            return [(function.key, "definite")]
+        name = self.resolver.scope(function.key).name
+        found: list[tuple[int, Confidence]] = []
+        for subclass in self._all_subclasses(function.receiver):
+            for value in self.resolver.lookup(subclass, name):
+                if isinstance(value, Function) and not self.resolver.is_abstract(value.key):
+                    if (value.key, "likely") not in found:
+                        found.append((value.key, "likely"))
+        return found if len(found) <= MAX_OVERRIDES else []
+
+    def _all_subclasses(self, key: int) -> list[int]:
+        if self._subclass_keys is None:
+            self._subclass_keys = defaultdict(list)
+            for subclass, _ in self._classes:
+                for base in self.resolver.line(subclass)[1:]:
+                    if isinstance(base, Class):
+                        self._subclass_keys[base.key].append(subclass)
+        return self._subclass_keys.get(key, [])
+
+    def _constructor_edges(self, key: int, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        found = False
+        for name in ("__init__", "__new__", "__post_init__"):
+            for value in self.resolver.lookup(key, name):
+                if isinstance(value, Function):
+                    found = found or name == "__init__"
+                    yield from self._function_edges(Function(value.key, key), index, use, caller)
+        if found:
+            return
+        for base in self.resolver.line(key)[1:]:
+            sink = self.catalogue.sink(base.name) if isinstance(base, External) else None
+            if sink is not None:
+                yield self._sink(sink, sink.name, index, use, caller)
+                return
+
+    def _external_edges(
+        self, value: External, file: LoadedFile, index: int, use: f.Use, caller: int, repeats: bool
+    ) -> Iterator[Edge]:
+        sink = self.catalogue.sink(value.name)
+        if sink is not None:
+            yield self._sink(sink, value.name, index, use, caller, "definite", repeats)
+        yield from self._offload_edges(value, file, index, use, caller)
+        invoker = self.catalogue.invokers.get(value.name)
+        args = file.args.get(use.ref, [])
+        if invoker is not None:
+            ref = self._argument(file, use.ref, invoker.position, invoker.keyword)
+            for target in self.resolver.values(file, ref) if ref else NONE:
+                if not isinstance(target, Class):
+                    yield from self._run_edges(target, file, index, use, caller, invoker.repeats)
+        owner, _, last = value.name.rpartition(".")
+        if owner == "builtins" and last in _CONSUMERS and args:
+            yield from self._iterate_edges(self.resolver.values(file, args[0]), file, index, use, caller)
+
+    def _argument(self, file: LoadedFile, call: int, position: int, keyword: str) -> int:
+        args = file.args.get(call, [])
+        if position < len(args) and args[position]:
+            return args[position]
+        return file.keywords.get(call, {}).get(keyword, 0) if keyword else 0
+
+    def _offload_edges(self, value: External, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        name = value.name
+        offloader = self.catalogue.offloaders.get(name)
+        if offloader is None and name.endswith("()"):
+            # sync_to_async(f)(x): the call of what the offloader gave.
+            maker = self.catalogue.offloaders.get(name[:-2])
+            if maker is not None and maker.result and use.flags & f.DISCARDED:
+                yield self._mistake("APL120", name[:-2], index, use, caller)
+            return
+        if offloader is None:
+            return
+        ref = self._argument(file, use.ref, offloader.position, offloader.keyword)
+        if ref and file.ops[ref] == f.CALL:
+            self.offloaded_results.add((file.index, ref))
+        if offloader.awaitable and not offloader.result and use.flags & f.DISCARDED:
+            yield self._mistake("APL120", name, index, use, caller)
+
+    def _mistake(self, code: str, name: str, index: int, use: f.Use, caller: int) -> Edge:
+        sink = Sink(name, "sync", "high", use="", blocking=False)
+        return Edge(caller, caller >> SCOPE_BITS, index, -1, sink, name, "definite", True, False, code)
+
+    def _conventional(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        written = file.strings[use.written]
+        head, _, method = written.rpartition(".")
+        if not head:
+            return
+        receiver = head.rpartition(".")[2]
+        awaited = bool(use.flags & f.AWAITED)
+        sync = not use.flags & _SYNC
+        for rule in self.catalogue.convention(receiver, method):
+            if rule.when == "awaited" and not awaited or rule.when == "sync" and not sync:
+                continue
+            if rule.args and not self._first_argument_matches(file, use.ref, rule.args):
+                continue
+            sink = Sink(
+                written, rule.kind, rule.severity, rule.use, rule.batch, blocking=rule.blocking and sync, loop=rule.loop, write=rule.write
+            )
+            yield self._sink(sink, written, index, use, caller, rule.confidence)
+            return
+
+    def _first_argument_matches(self, file: LoadedFile, call: int, pattern: str) -> bool:
+        args = file.args.get(call, [])
+        return bool(args) and self.catalogue.matches(pattern, self._source_of(file, args[0]))
+
+    def _source_of(self, file: LoadedFile, ref: int) -> str:
+        """Enough of an argument's source for a convention: a name, or a quoted constant."""
+        if file.ops[ref] == f.TEXT:
+            return f'"{file.text(ref)}'
+        return self._last_name(file, ref)
+
+    def _iterate_edges(self, values: Values, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        generators = (Kind.GENERATOR, Kind.ASYNC_GENERATOR)
+        for value in values:
+            if isinstance(value, Pending):
+                yield from self._function_edges(Function(value.key, value.receiver), index, use, caller, of=generators)
+            elif isinstance(value, External):
+                sink = self.catalogue.sink(value.name, "iterate")
+                if sink is not None and not (use.flags & f.AWAITED):
+                    yield self._sink(sink, value.name, index, use, caller)
+            elif isinstance(value, Instance):
+                for method in self.resolver.attribute(value, "__iter__"):
+                    if isinstance(method, Function):
+                        yield from self._function_edges(method, index, use, caller, of=(Kind.SYNC, Kind.GENERATOR))
+
+    def _enter_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        for value in self.resolver.values(file, use.ref):
+            if isinstance(value, Pending):
+                yield from self._function_edges(
+                    Function(value.key, value.receiver), index, use, caller, of=(Kind.CONTEXT_MANAGER,)
+                )
+            elif isinstance(value, Instance):
+                for name in ("__enter__", "__exit__"):
+                    for method in self.resolver.attribute(value, name):
+                        if isinstance(method, Function):
+                            yield from self._function_edges(method, index, use, caller)
+            elif isinstance(value, External):
+                if value.name in self.catalogue.async_only_context_managers and value.instance:
+                    yield self._mistake("APL122", value.name, index, use, caller)
+                sink = self.catalogue.sink(value.name, "enter")
+                if sink is not None:
+                    yield self._sink(sink, value.name, index, use, caller)
+
+    def _read_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        name = file.strings[use.terminal]
+        base = file.bases[use.ref]
+        for value in self.resolver.values(file, base):
+            if not isinstance(value, Instance):
+                continue
+            yield from self._property_of(value, name, index, use, caller)
+            if name in self._relations and use.loop >= 0 and self._is_lazy_relation(file, base, value, name):
+                yield self._sink(RELATION, f"{self.resolver.scope(value.key).name}.{name}", index, use, caller)._replace(code="APL203")
+
+    def _is_lazy_relation(self, file: LoadedFile, base: int, value: Instance, name: str) -> bool:
+        """A foreign key of a model, read on a row that a query in sight loaded without it."""
+        if not self.resolver.derives(value.key, MODEL) or not self._comes_from_loop(file, base):
+            return False
+        for cls in self.resolver.line(value.key):
+            if isinstance(cls, Class) and name in self.resolver.scope(cls.key).names:
+                owner = self.resolver.file_of(cls.key)
+                ref = self.resolver.scope(cls.key).names[name]
+                return (
+                    owner.ops[ref] == f.CALL
+                    and self._last_name(owner, ref) in _RELATIONS
+                    and not self.resolver.is_eager(file, base)
+                )
+        return False
+
+    def _comes_from_loop(self, file: LoadedFile, ref: int) -> bool:
+        while ref and file.ops[ref] in (f.ATTR, f.ITEM, f.AITER, f.ITER):
+            if file.ops[ref] in (f.ITER, f.AITER):
+                return any(isinstance(v, External) and v.elements for v in self.resolver.values(file, file.bases[ref]))
+            ref = file.bases[ref]
+        return False
+
+    def _property_edges(self, file: LoadedFile, index: int, use: f.Use) -> Iterator[Edge]:
+        """Properties read on the way to what `use` calls or reads."""
+        caller = self.resolver.key(file, use.scope)
+        segments = set(file.strings[use.written].split(".")[1:-1])
+        ref = file.bases[use.ref]
+        while ref:
+            if file.ops[ref] == f.ATTR and file.text(ref) in segments and file.text(ref) in self._properties:
+                for value in self.resolver.values(file, file.bases[ref]):
+                    if isinstance(value, Instance):
+                        yield from self._property_of(value, file.text(ref), index, use, caller)
+            if file.ops[ref] not in (f.ATTR, f.CALL, f.ITEM, f.AWAIT):
+                return
+            ref = file.bases[ref]
+
+    def _property_of(self, value: Instance, name: str, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        for found in self.resolver.lookup(value.key, name):
+            if isinstance(found, Function) and self.resolver.kind(found.key) is Kind.PROPERTY:
+                yield from self._function_edges(Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,))
+
+    def _store_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        name = file.strings[use.terminal]
+        if name not in self._properties:
+            return
+        for value in self.resolver.values(file, file.bases[use.ref]):
+            if not isinstance(value, Instance):
+                continue
+            for cls in self.resolver.line(value.key):
+                if isinstance(cls, Class) and name in self.resolver.scope(cls.key).setters:
+                    key = self.resolver.key(self.resolver.file_of(cls.key), self.resolver.scope(cls.key).setters[name])
+                    if key != caller:
+                        yield Edge(caller, file.index, index, key, None, "", "definite", True)
+                    break
+
+    # -- effects ------------------------------------------------------------------------------------
+
+    def _effects(self, family: Family) -> dict[int, Effect]:
+        """The effect of every function that has one: the gravest sink, then the shortest chain."""
+        effects: dict[int, Effect] = {}
+        groups: dict[tuple[int, int], list[Edge]] = defaultdict(list)
+        for edges in self.edges.values():
+            for edge in edges:
+                if edge.sink is not None and _applies(edge, family):
+                    groups[_rank(edge.confidence, edge.sink.severity if family == "blocking" else "high")].append(edge)
+        for rank in sorted(groups):
+            self._spread(groups[rank], family, effects, certain=rank[0] == 0)
+        return effects
+
+    def _spread(self, sinks: list[Edge], family: Family, effects: dict[int, Effect], certain: bool) -> None:
+        """Breadth first from the sinks to the callers of the functions that reach them."""
+        reached: deque[int] = deque()
+        for edge in sinks:
+            if edge.caller not in effects:
+                assert edge.sink is not None
+                effects[edge.caller] = Effect(edge.sink, edge.name, edge.confidence, 1, edge, None)
+                reached.append(edge.caller)
+        while reached:
+            key = reached.popleft()
+            effect = effects[key]
+            for edge in self.into.get(key, ()):
+                if edge.caller in effects or certain and edge.confidence == "possible":
+                    continue
+                if family == "blocking" and not edge.sync:
+                    continue
+                weaker = min(effect.confidence, edge.confidence, key=CONFIDENCES.index)
+                effects[edge.caller] = Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect)
+                reached.append(edge.caller)
+
+    # -- reports ------------------------------------------------------------------------------------
+
+    def _report_blocking(self, effects: dict[int, Effect]) -> None:
+        for caller, edges in self.edges.items():
+            scope = self.resolver.scope(caller)
+            best: dict[int, tuple[tuple[int, int], Edge, Effect | None]] = {}
+            for edge in edges:
+                if edge.code in ("APL120", "APL122"):
+                    self._suspect(edge, None, edge.code)
+                    continue
+                if not scope.flags & f.ASYNC or not edge.sync:
+                    continue
+                effect = None
+                if edge.callee >= 0:
+                    effect = effects.get(edge.callee)
+                    if effect is None:
+                        continue
+                elif not _applies(edge, "blocking"):
+                    continue
+                sink = effect.sink if effect is not None else edge.sink
+                assert sink is not None
+                rank = _rank(self._weaker(edge, effect), sink.severity)
+                if edge.use not in best or rank < best[edge.use][0]:
+                    best[edge.use] = (rank, edge, effect)
+            for _, edge, effect in best.values():
+                self._suspect(edge, effect, "")
+
+    def _weaker(self, edge: Edge, effect: Effect | None) -> Confidence:
+        if effect is None:
+            return edge.confidence
+        return min(effect.confidence, edge.confidence, key=CONFIDENCES.index)
+
+    def _report_loops(self, effects: dict[int, Effect]) -> None:
+        for edges in self.edges.values():
+            best: dict[int, tuple[int, Edge, Effect | None, f.LoopFact | None]] = {}
+            for edge in edges:
+                if edge.code in ("APL120", "APL122"):
+                    continue
+                file = self.files[edge.file]
+                use = file.use(edge.use)
+                if use.loop < 0 and not edge.repeats or use.flags & f.ITERABLE:
+                    continue
+                effect = effects.get(edge.callee) if edge.callee >= 0 else None
+                if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS):
+                    continue
+                if edge.callee < 0 and not _applies(edge, "loop"):
+                    continue
+                loop = self._loop_of(file, use)
+                if loop is None and not edge.repeats:
+                    continue
+                depth = effect.depth if effect is not None else 0
+                if edge.use not in best or depth < best[edge.use][0]:
+                    best[edge.use] = (depth, edge, effect, loop)
+            for _, edge, effect, loop in best.values():
+                self._report_loop(edge, effect, loop)
+
+    def _loop_of(self, file: LoadedFile, use: f.Use) -> f.LoopFact | None:
+        """The innermost loop around the use that is not over a handful of written-out elements."""
+        index = use.loop
+        while index >= 0:
+            loop = file.loop(index)
+            if not loop.small and not self._is_handful(file, loop.iterable):
+                return loop
+            index = loop.outer
+        return None
+
+    def _is_handful(self, file: LoadedFile, ref: int) -> bool:
+        if file.ops[ref] == f.CALL and file.text(file.bases[ref]) in ("items", "values", "keys", "enumerate", "zip", "sorted", "reversed"):
+            inner = file.args.get(ref) or [file.bases[file.bases[ref]]]
+            return any(self._is_handful(file, arg) for arg in inner)
+        return file.ops[ref] == f.LITERAL and 2 <= len(file.args.get(ref, ())) <= f.SMALL_LOOP and file.text(ref) != "generator"
+
+    def _report_loop(self, edge: Edge, effect: Effect | None, loop: f.LoopFact | None) -> None:
+        file = self.files[edge.file]
+        use = file.use(edge.use)
+        sink = effect.sink if effect is not None else edge.sink
+        assert sink is not None
+        if use.flags & f.FANNED_OUT:
+            code = code_for(sink.kind, "fan-out", sink.write)
+        else:
+            code = edge.code or (effect.code if effect is not None else "") or code_for(sink.kind, "loop", sink.write)
+        if code is None:
+            return
+        place = Loop("comprehension", use.line, use.end_line) if loop is None else Loop(_LOOP_KINDS[loop.kind], loop.line, loop.end_line)
+        self._suspect(edge, effect, code, place)
+
+    def _suspect(self, edge: Edge, effect: Effect | None, code: str, loop: Loop | None = None) -> None:
+        file = self.files[edge.file]
+        use = file.use(edge.use)
+        sink = effect.sink if effect is not None else edge.sink
+        assert sink is not None
+        if not code:
+            code = code_for(sink.kind, "blocking", sink.write) or ""
+            if (file.index, use.ref) in self.offloaded_results:
+                code = "APL121"
+        scope = self._function_around(file, use.scope)
+        span = file.facts.scopes[scope]
+        self.suspects.append(
+            Suspect(
+                code=code,
+                path=file.path,
+                function=self.resolver.qualified_name(self.resolver.key(file, scope)),
+                first_line=span.line if scope else 0,
+                last_line=span.end_line if scope else 0,
+                line=use.line,
+                column=use.column,
+                end_line=use.end_line,
+                end_column=use.end_column,
+                call=file.strings[use.written],
+                sink=effect.name if effect is not None else edge.name,
+                sink_kind=sink.kind,
+                severity=sink.severity,
+                confidence=self._weaker(edge, effect),
+                use=sink.batch if loop is not None else sink.use,
+                chain=tuple(self._chain(edge, effect)),
+                loop=loop,
+                in_async=bool(span.flags & f.ASYNC),
+                awaited=bool(use.flags & f.AWAITED),
+            )
+        )
+
+    def _function_around(self, file: LoadedFile, scope: int) -> int:
+        scopes = file.facts.scopes
+        while scope > 0 and scopes[scope].kind != f.FUNCTION:
+            scope = scopes[scope].parent
+        return max(scope, 0)
+
+    def _chain(self, edge: Edge, effect: Effect | None) -> Iterator[Step]:
+        """From the reported place down to the sink."""
+        yield self._step(edge)
+        while effect is not None:
+            yield self._step(effect.edge)
+            effect = effect.then
+
+    def _step(self, edge: Edge) -> Step:
+        file = self.files[edge.file]
+        use = file.use(edge.use)
+        return Step(self.display(file.path), use.line, self.resolver.qualified_name(edge.caller), file.strings[use.written])
+
+
+def _applies(edge: Edge, family: Family) -> bool:
+    """Whether the sink of the edge counts for the family."""
+    if edge.sink is None:
+        return False
+    return edge.sink.blocking and edge.sync if family == "blocking" else edge.sink.loop
+
+
+def _rank(confidence: Confidence, severity: str) -> tuple[int, int]:
+    """Smaller is graver; what is only possible comes after all else."""
+    return int(confidence == "possible"), -SEVERITIES.index(severity)  # type: ignore[arg-type]
