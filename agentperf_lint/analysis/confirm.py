@@ -195,11 +195,11 @@ class _Syntax:
         import libcst as cst
 
         path = self._path((start[0] - self.offset, start[1]), (end[0] - self.offset, end[1]))
-        node = next((each for each in path if isinstance(each, cst.BaseExpression)), None)
-        if node is None:
+        node = path[-1]
+        if not isinstance(node, cst.BaseExpression):
             return None
-        ancestors = tuple(reversed(path[: next(i for i, each in enumerate(path) if each is node)]))
-        loops = (cst.For, cst.While, cst.CompFor, cst.Call)
+        ancestors = tuple(reversed(path[:-1]))
+        loops = (cst.For, cst.While, cst.BaseComp, cst.Call)
         return Shape(
             place=place,
             node=node,

@@ -17,6 +17,7 @@ from typing import Any
 
 from agentperf_lint.analysis import facts as f
 
+_ROOTS = frozenset({f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER})  # their `base` is no reference
 MAX_DEPTH = 48  # operations from the root of a reference; longer chains are unknown
 MAX_UNION = 4
 MAX_ELEMENTS = 12
@@ -39,6 +40,10 @@ ARGUMENTS_MATTER = frozenset(
     " execute exec scalars scalar stream stream_scalars fetch fetchrow fetchval fetch_one fetch_all fetch_val executemany raw"
     " TypeVar NewType open objects_or_404 Annotated ContextVar field Field mapped_column".split()
 )
+PROPERTIES = frozenset(
+    "property cached_property abstractproperty hybrid_property lazy_property reify cachedproperty under_cached_property"
+    " classproperty lazyproperty".split()
+)
 FAN_OUT = frozenset({"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait", "shield"})
 
 _CHAINED = 1 << 16  # the expression is the left side of a longer chain, which records it
@@ -49,7 +54,7 @@ _NO_REFS: tuple[int, ...] = ()
 class _Frame:
     """What is known while one scope is walked."""
 
-    __slots__ = ("deferred", "env", "first_param", "globals", "index", "kind", "loop", "method_of", "parent", "recording", "scope", "seen")
+    __slots__ = ("deferred", "env", "first_param", "globals", "index", "kind", "loop", "method_of", "params", "parent", "recording", "scope", "seen")
 
     def __init__(self, kind: int, index: int, scope: f.Scope, parent: _Frame | None) -> None:
         self.kind = kind
@@ -57,6 +62,7 @@ class _Frame:
         self.scope = scope
         self.parent = parent
         self.env: dict[str, int] = {}
+        self.params: frozenset[str] = frozenset(param.name for param in scope.params)
         self.deferred: list[tuple[ast.AST, int, _Frame]] = []
         self.loop = -1
         self.recording = kind in (f.FUNCTION, f.LAMBDA)
@@ -79,7 +85,7 @@ class Extractor:
         self.depths = [0]
         self.strings: list[str] = [""]
         self.string_index: dict[str, int] = {"": 0}
-        self.table: dict[tuple[Any, ...], int] = {}
+        self.table: dict[tuple[object, ...], int] = {}
         self.args: dict[int, list[int]] = {}
         self.keywords: dict[int, dict[str, int]] = {}
         self.uses = array("i")
@@ -90,6 +96,7 @@ class Extractor:
         self.global_names: set[str] = set()
         for match in _GLOBAL.finditer(source):
             self.global_names.update(part.strip() for part in match[1].decode("utf-8", "replace").split(","))
+        self.a_string = self.ref(f.TEXT)
         self.module = self._open(f.MODULE, "<module>", -1, 0, 1, 1)
         self.frame = _Frame(f.MODULE, 0, self.module, None)
         self.module_frame = self.frame
@@ -103,24 +110,34 @@ class Extractor:
             self.strings.append(text)
         return index
 
-    def ref(
-        self,
-        op: int,
-        base: int = 0,
-        text: str = "",
-        args: Sequence[int] = _NO_REFS,
-        keywords: dict[str, int] | None = None,
-    ) -> int:
-        """The index of this expression in the table, added when it is new."""
-        key: tuple[Any, ...] = (op, base, text)
-        if args or keywords:
-            key = (op, base, text, tuple(args), tuple(keywords.items()) if keywords else ())
+    def ref(self, op: int, base: int = 0, text: str = "") -> int:
+        """The index of this expression in the table, added when it is new; 0 when it is too deep."""
+        key = (op, base, text)
         index = self.table.get(key)
         if index is not None:
             return index
-        depth = self.depths[base] + 1 if op not in (f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER) else 1
-        for arg in args:
-            depth = max(depth, self.depths[arg] + 1)
+        depth = self.depths[base] + 1 if op not in _ROOTS else 1
+        return self._add(key, op, base, text, depth)
+
+    def ref_with(self, op: int, base: int, text: str, args: Sequence[int], keywords: dict[str, int] | None = None) -> int:
+        """The same for an expression with arguments or elements."""
+        if not args and not keywords:
+            return self.ref(op, base, text)
+        key = (op, base, text, tuple(args), tuple(keywords.items()) if keywords else ())
+        index = self.table.get(key)
+        if index is not None:
+            return index
+        depths = self.depths
+        depth = max(depths[base], *[depths[arg] for arg in args]) + 1 if args else depths[base] + 1
+        index = self._add(key, op, base, text, depth)
+        if index:
+            if args:
+                self.args[index] = list(args)
+            if keywords:
+                self.keywords[index] = keywords
+        return index
+
+    def _add(self, key: tuple[object, ...], op: int, base: int, text: str, depth: int) -> int:
         if depth > MAX_DEPTH:
             return 0
         index = self.table[key] = len(self.ops)
@@ -128,15 +145,14 @@ class Extractor:
         self.bases.append(base)
         self.texts.append(self._string(text) if text else 0)
         self.depths.append(depth)
-        if args:
-            self.args[index] = list(args)
-        if keywords:
-            self.keywords[index] = keywords
         return index
 
     def union(self, refs: Iterable[int]) -> int:
         """The reference to one of `refs`; unknown members are dropped, as are those beyond `MAX_UNION`."""
         members: list[int] = []
+        refs = tuple(refs)
+        if len(refs) == 2 and (refs[0] == refs[1] or not refs[0] or not refs[1]):
+            return refs[0] or refs[1]
         for ref in refs:
             for member in self.args[ref] if self.ops[ref] == f.UNION else (ref,):
                 if member and member not in members:
@@ -145,7 +161,7 @@ class Extractor:
             members = [m for m in members if not (self.ops[m] == f.LITERAL and self.strings[self.texts[m]] == "None")] or members[:1]
         if len(members) < 2:
             return members[0] if members else 0
-        return self.ref(f.UNION, 0, "", members[:MAX_UNION])
+        return self.ref_with(f.UNION, 0, "", members[:MAX_UNION])
 
     def _open(self, kind: int, name: str, parent: int, flags: int, line: int, end_line: int) -> f.Scope:
         scope = f.Scope(kind, name, parent, flags, line, end_line, [], [], [], 0, [], [], {}, {}, {})
@@ -166,6 +182,9 @@ class Extractor:
             if frame is first or frame.kind != f.CLASS:
                 found = frame.env.get(name)
                 if found is not None:
+                    return found
+                if name in frame.params:
+                    found = frame.env[name] = self.ref(f.PARAM, frame.index, name)
                     return found
             frame = frame.parent
         return self.ref(f.NAME, 0, name)
@@ -237,7 +256,8 @@ class Extractor:
         if op == f.MEMBER:
             return self.strings[self.texts[ref]].rpartition(":")[2]
         if op == f.DEF:
-            return self.scopes[self.bases[ref]].name
+            scope = self.scopes[self.bases[ref]]
+            return "" if scope.kind == f.LAMBDA else scope.name
         if op == f.CALL or op == f.UNION:
             return ""
         return None
@@ -254,6 +274,8 @@ class Extractor:
         op = self.ops[callee]
         if op == f.NAME:
             return terminal in BUILTINS and terminal not in self.terminal_names and terminal not in ARGUMENTS_MATTER
+        if not terminal:
+            return False
         root = self._root(callee)
         root_op = self.ops[root]
         if root_op == f.LITERAL or root_op == f.TEXT:
@@ -297,11 +319,12 @@ class Extractor:
     def _x_constant(self, node: ast.Constant, flags: int) -> int:
         value = node.value
         if type(value) is str:
-            return self.ref(f.TEXT, 0, _head(value))
+            return self.a_string
         return self.ref(f.LITERAL, 0, type(value).__name__ if value is not None else "None")
 
     def _x_name(self, node: ast.Name, flags: int) -> int:
-        return self.load(node.id)
+        found = self.frame.env.get(node.id)
+        return self.load(node.id) if found is None else found
 
     def _x_attribute(self, node: ast.Attribute, flags: int) -> int:
         base = self.ex(node.value, _CHAINED)
@@ -346,26 +369,31 @@ class Extractor:
         fans_out = terminal in FAN_OUT
         if fans_out:
             self.fan_out += 1
-        args, keywords = self._arguments(node)
+        kept = terminal is not None and (terminal in ARGUMENTS_MATTER or terminal in self.terminal_names)
+        args, keywords = self._arguments(node, kept)
         if fans_out:
             self.fan_out -= 1
-        if terminal is None or not self._arguments_kept(terminal, args, keywords):
+        if not kept and not self._passes_function(args, keywords):
             args, keywords = _NO_REFS, None
-        ref = self.ref(f.CALL, callee, "", args, keywords)
+        ref = self.ref_with(f.CALL, callee, "", args, keywords)
         if self.frame.recording and terminal is not None:
             written = self._written(func)
             if not self._cannot_matter(callee, terminal, written):
                 self._use(f.USE_CALL, ref, node, flags, terminal, written)
         return ref
 
-    def _arguments_kept(self, terminal: str, args: Sequence[int], keywords: dict[str, int] | None) -> bool:
-        if terminal in ARGUMENTS_MATTER or terminal in self.terminal_names:
+    def _passes_function(self, args: Sequence[int], keywords: dict[str, int] | None) -> bool:
+        ops = self.ops
+        if any(ops[ref] == f.DEF for ref in args):
             return True
-        candidates = [*args, *keywords.values()] if keywords else args
-        return any(self.ops[ref] == f.DEF for ref in candidates)
+        return keywords is not None and any(ops[ref] == f.DEF for ref in keywords.values())
 
-    def _arguments(self, node: ast.Call) -> tuple[Sequence[int], dict[str, int] | None]:
-        args = [self.ex(arg, f.PASSED) for arg in node.args]
+    def _arguments(self, node: ast.Call, kept: bool) -> tuple[Sequence[int], dict[str, int] | None]:
+        """References of the arguments; string constants keep their start where the call is of interest (`kept`)."""
+        args = []
+        for arg in node.args:
+            ref = self.ex(arg, f.PASSED)
+            args.append(self._constant_text(arg, ref) if kept and ref == self.a_string else ref)
         keywords: dict[str, int] | None = None
         for keyword in node.keywords:
             ref = self.ex(keyword.value, f.PASSED)
@@ -375,6 +403,13 @@ class Extractor:
         while args and not args[-1]:
             args.pop()
         return args[:MAX_ELEMENTS], keywords
+
+    def _constant_text(self, node: ast.expr, ref: int) -> int:
+        if isinstance(node, ast.JoinedStr) and node.values:
+            node = node.values[0]
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            return self.ref(f.TEXT, 0, _head(node.value))
+        return ref
 
     def _super(self) -> int:
         frame: _Frame | None = self.frame
@@ -422,10 +457,7 @@ class Extractor:
                 self.ex(value.value, f.CONSUMED)
                 if value.format_spec is not None:
                     self.ex(value.format_spec, f.CONSUMED)
-        head = node.values[0] if node.values else None
-        if type(head) is ast.Constant:
-            return self.ref(f.TEXT, 0, _head(str(head.value)))
-        return self.ref(f.LITERAL, 0, "str")
+        return self.a_string
 
     def _x_subscript(self, node: ast.Subscript, flags: int) -> int:
         base = self.ex(node.value, _CHAINED)
@@ -439,8 +471,8 @@ class Extractor:
         if not base:
             return 0
         if type(index) is ast.Tuple and self.ops[arg] == f.LITERAL:
-            return self.ref(f.ITEM, base, "", self.args.get(arg, _NO_REFS))
-        return self.ref(f.ITEM, base, "", (arg,) if arg else _NO_REFS)
+            return self.ref_with(f.ITEM, base, "", self.args.get(arg, _NO_REFS))
+        return self.ref_with(f.ITEM, base, "", (arg,) if arg else _NO_REFS)
 
     def _x_slice(self, node: ast.Slice, flags: int) -> int:
         for part in (node.lower, node.upper, node.step):
@@ -450,7 +482,7 @@ class Extractor:
 
     def _display(self, name: str, values: list[ast.expr]) -> int:
         refs = [self.ex(value, f.PASSED) for value in values]
-        return self.ref(f.LITERAL, 0, name, refs[:MAX_ELEMENTS])
+        return self.ref_with(f.LITERAL, 0, name, refs[:MAX_ELEMENTS])
 
     def _x_tuple(self, node: ast.Tuple, flags: int) -> int:
         return self._display("tuple", node.elts)
@@ -466,7 +498,7 @@ class Extractor:
             if key is not None:
                 self.ex(key, f.PASSED)
         refs = [self.ex(value, f.PASSED) for value in node.values]
-        return self.ref(f.LITERAL, 0, "dict", refs[:MAX_ELEMENTS])
+        return self.ref_with(f.LITERAL, 0, "dict", refs[:MAX_ELEMENTS])
 
     def _x_starred(self, node: ast.Starred, flags: int) -> int:
         self.ex(node.value, f.PASSED)
@@ -508,7 +540,6 @@ class Extractor:
         self._parameters(scope, node.args)
         outer = self.frame
         frame = _Frame(f.LAMBDA, index, scope, outer)
-        frame.env = self._parameter_env(scope, index)
         fan_out, self.fan_out = self.fan_out, 0
         self.frame = frame
         result = self.ex(node.body, f.RETURNED)
@@ -537,7 +568,7 @@ class Extractor:
             element = self.ex(node.elt, f.PASSED)
         frame.env, frame.loop = outer_env, outer_loop
         name = {ast.ListComp: "list", ast.SetComp: "set", ast.DictComp: "dict"}.get(type(node), "generator")
-        return self.ref(f.LITERAL, 0, name, (element,) if element else _NO_REFS)
+        return self.ref_with(f.LITERAL, 0, name, (element,) if element else _NO_REFS)
 
     def _x_formatted(self, node: ast.FormattedValue, flags: int) -> int:
         self.ex(node.value, f.CONSUMED)
@@ -575,7 +606,7 @@ class Extractor:
         if isinstance(node, ast.Subscript):
             base = self._annotation(node.value)
             elements = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            return self.ref(f.ITEM, base, "", [self._annotation(element) for element in elements[:4]]) if base else 0
+            return self.ref_with(f.ITEM, base, "", [self._annotation(element) for element in elements[:4]]) if base else 0
         if isinstance(node, (ast.Name, ast.Attribute, ast.Call)):
             return self.ex(node, _CHAINED)
         return 0
@@ -835,6 +866,8 @@ class Extractor:
         flags = f.ASYNC if type(node) is ast.AsyncFunctionDef else 0
         if _is_trivial(node.body):
             flags |= f.TRIVIAL
+        if any(_last_name(decorator) in PROPERTIES for decorator in node.decorator_list):
+            flags |= f.PROPERTY
         index = len(self.scopes)
         scope = self._open(f.FUNCTION, node.name, self.frame.index, flags, line, node.end_lineno or node.lineno)
         scope.decorators = decorators
@@ -880,20 +913,16 @@ class Extractor:
             if extra is not None:
                 scope.params.append(f.Param(extra.arg, 0, self.ref(f.LITERAL, 0, name)))
 
-    def _parameter_env(self, scope: f.Scope, index: int) -> dict[str, int]:
-        return {param.name: self.ref(f.PARAM, index, param.name) for param in scope.params}
-
     def _walk_function(self, node: Any, index: int, outer: _Frame) -> None:
         scope = self.scopes[index]
         frame = _Frame(f.FUNCTION, index, scope, outer)
-        frame.env = self._parameter_env(scope, index)
         if outer.kind == f.CLASS and scope.params:
             frame.first_param = scope.params[0].name
             frame.method_of = outer.scope
         else:
             # A function nested in a method assigns to the same `self`.
             enclosing = outer
-            if enclosing.method_of is not None and enclosing.first_param not in frame.env:
+            if enclosing.method_of is not None and enclosing.first_param not in frame.params:
                 frame.first_param, frame.method_of = enclosing.first_param, enclosing.method_of
         self.frame = frame
         self.body(node.body)
@@ -903,6 +932,20 @@ class Extractor:
         for node, index, outer in frame.deferred:
             self._walk_function(node, index, outer)
         self.frame = frame.parent if frame.parent is not None else frame
+
+    def _aliases(self) -> list[tuple[str, str]]:
+        """Names that other names are bound to, where a call by the second runs the first."""
+        found = []
+        for scope in self.scopes:
+            if scope.kind not in (f.MODULE, f.CLASS):
+                continue
+            held = [*scope.names.items(), *((name, ref) for name, refs in scope.attributes.items() for ref in refs)]
+            for name, ref in held:
+                if self.ops[ref] in (f.ATTR, f.MEMBER, f.DEF):
+                    target = self._terminal(ref)
+                    if target and target != name:
+                        found.append((target, name))
+        return found
 
     def run(self, tree: ast.Module, source: bytes) -> f.FileFacts:
         """The facts of the whole module."""
@@ -923,6 +966,7 @@ class Extractor:
             self.uses.tobytes(),
             self.loops.tobytes(),
             self.stars,
+            self._aliases(),
             suppressions(source),
         )
 
@@ -931,6 +975,12 @@ def _head(text: str) -> str:
     """The start of a constant, without lone surrogates, which no encoding can store."""
     text = text[:TEXT_KEPT]
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _last_name(node: ast.expr) -> str:
+    while isinstance(node, ast.Call):
+        node = node.func
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
 
 
 def _is_small(node: ast.expr) -> bool:

@@ -40,6 +40,7 @@ MODULE, FUNCTION, LAMBDA, CLASS = 0, 1, 2, 3
 ASYNC = 1
 GENERATOR = 2
 TRIVIAL = 4  # the body does nothing: a docstring, `pass`, `...` or `raise NotImplementedError`
+PROPERTY = 16  # decorated so that reading the attribute calls it
 BOUNDED = 8  # some of the body runs under `async with` on a name of a semaphore or limiter
 
 # Kinds of use.
@@ -130,6 +131,7 @@ class Scope(msgspec.Struct, array_like=True):
 class FileFacts(msgspec.Struct, array_like=True):
     """The facts of one file. `ops`, `bases`, `texts` are the columns of the reference table.
 
+    `aliases` are pairs of a name and another one that is bound to it at module or class level.
     `error` has the line and the reason when the file could not be read; the rest is empty then.
     """
 
@@ -143,6 +145,7 @@ class FileFacts(msgspec.Struct, array_like=True):
     uses: bytes
     loops: bytes
     stars: list[tuple[int, str]]
+    aliases: list[tuple[str, str]]
     noqa: dict[int, list[str]]
     error: tuple[int, str] | None = None
 
@@ -163,4 +166,4 @@ def unreadable(line: int, reason: str) -> FileFacts:
     module = Scope(MODULE, "<module>", -1, 0, 1, 1, [], [], [], 0, [], [], {}, {}, {})
     nothing = array("i").tobytes()
     zero = array("i", [0]).tobytes()
-    return FileFacts([module], bytes([UNKNOWN]), zero, zero, [""], {}, {}, nothing, nothing, [], {}, (line, reason))
+    return FileFacts([module], bytes([UNKNOWN]), zero, zero, [""], {}, {}, nothing, nothing, [], [], {}, (line, reason))

@@ -48,8 +48,6 @@ _SAME_AS_ARGUMENT = frozenset(
      "asyncio.ensure_future", "copy.copy", "copy.deepcopy", "builtins.next", "builtins.anext", "builtins.max", "builtins.min"}
 )  # fmt: skip
 _DEPENDS = frozenset({"fastapi.Depends", "fastapi.Security", "fastapi.params.Depends", "faststream.Depends", "taskiq.TaskiqDepends"})
-_PROPERTIES = frozenset({"property", "cached_property", "abstractproperty", "hybrid_property", "lazy_property", "reify", "cachedproperty",
-    "under_cached_property", "cached_property_with_lock", "classproperty", "lazyproperty"})  # fmt: skip
 _EAGER = ("select_related", "prefetch_related", "options")
 
 MANAGER, QUERY_SET, MODEL = "django.db.models.Manager", "django.db.models.QuerySet", "django.db.models.Model"
@@ -704,9 +702,9 @@ class Resolver:
         return known
 
     def _decorated_kind(self, key: int, scope: f.Scope, plain: Kind) -> Kind:
-        names = self.decorator_names(key)
-        if names & _PROPERTIES:
+        if scope.flags & f.PROPERTY:
             return Kind.PROPERTY if plain is not Kind.ASYNC else Kind.ASYNC
+        names = self.decorator_names(key)
         if plain is Kind.GENERATOR and "contextmanager" in names:
             return Kind.CONTEXT_MANAGER
         if plain is Kind.ASYNC_GENERATOR and "asynccontextmanager" in names:

@@ -99,7 +99,7 @@ class Reach:
         self.into: dict[int, list[Edge]] = defaultdict(list)
         self.offloaded_results: set[tuple[int, int]] = set()
         self.suspects: list[Suspect] = []
-        self._by_name: dict[str, list[int]] = defaultdict(list)
+        self._by_name: dict[str, list[tuple[int, int]]] = defaultdict(list)
         self._uses_of: dict[int, dict[int, list[int]]] = {}
         self._done: set[str] = set()
         self._queue: deque[str] = deque()
@@ -110,6 +110,7 @@ class Reach:
         self._classes: list[tuple[int, f.Scope]] = []
         self._properties: set[str] = set()
         self._relations: set[str] = set()
+        self._readable: set[str] = set()
         self._middles: dict[str, list[tuple[int, int]]] | None = None
 
     # -- finding what matters -----------------------------------------------------------------------
@@ -122,6 +123,7 @@ class Reach:
             self._want(name)
         for name in self._relations:
             self._want(name)
+            self._resolve_middles(name)
         while self._queue:
             self._resolve_name(self._queue.popleft())
         blocking = self._effects("blocking")
@@ -135,14 +137,15 @@ class Reach:
         for file in self.files:
             strings = file.strings
             for terminal in set(file.uses[9 :: f.USE_STRIDE]):
-                by_name[strings[terminal]].append(file.index)
+                by_name[strings[terminal]].append((file.index, terminal))
             for index, scope in enumerate(file.facts.scopes):
                 if scope.kind == f.CLASS:
                     self._index_class(file, self.resolver.key(file, index), scope)
-                elif scope.decorators and scope.kind == f.FUNCTION:
-                    self._index_property(file, index, scope)
-            for name, ref in file.facts.scopes[0].names.items():
-                self._index_alias(file, name, ref)
+                elif scope.flags & f.PROPERTY:
+                    self._properties.add(scope.name)
+            for target, name in file.facts.aliases:
+                self._aliases[target].add(name)
+        self._readable = self._properties | self._relations
 
     def _index_class(self, file: LoadedFile, key: int, scope: f.Scope) -> None:
         self._classes.append((key, scope))
@@ -151,22 +154,8 @@ class Reach:
             if name:
                 self._subclasses[name].add(scope.name)
         for name, ref in scope.names.items():
-            self._index_alias(file, name, ref)
             if file.ops[ref] == f.CALL and self._last_name(file, ref) in _RELATIONS:
                 self._relations.add(name)
-        for name, refs in scope.attributes.items():
-            for ref in refs:
-                self._index_alias(file, name, ref)
-
-    def _index_property(self, file: LoadedFile, index: int, scope: f.Scope) -> None:
-        if self.resolver.kind(self.resolver.key(file, index)) is Kind.PROPERTY:
-            self._properties.add(scope.name)
-
-    def _index_alias(self, file: LoadedFile, name: str, ref: int) -> None:
-        if file.ops[ref] in (f.ATTR, f.MEMBER, f.DEF):
-            target = self._last_name(file, ref)
-            if target and target != name:
-                self._aliases[target].add(name)
 
     def _last_name(self, file: LoadedFile, ref: int) -> str:
         while file.ops[ref] in (f.CALL, f.ITEM):
@@ -192,10 +181,7 @@ class Reach:
             for index, kind in enumerate(kinds):
                 if kind in (f.USE_ENTER, f.USE_ITERATE):
                     self._resolve(file, index)
-        for index in self._by_name.get("", ()):
-            file = self.files[index]
-            for use in self._uses_by_terminal(file).get(0, ()):
-                self._resolve(file, use)
+        self._resolve_name("")
 
     def _uses_by_terminal(self, file: LoadedFile) -> dict[int, list[int]]:
         found = self._uses_of.get(file.index)
@@ -208,24 +194,24 @@ class Reach:
         return found
 
     def _resolve_name(self, name: str) -> None:
-        for index in self._by_name.get(name, ()):
+        for index, terminal in self._by_name.get(name, ()):
             file = self.files[index]
-            terminal = file.strings.index(name)
             for use in self._uses_by_terminal(file).get(terminal, ()):
                 self._resolve(file, use)
 
     def _resolve(self, file: LoadedFile, index: int) -> None:
         use = file.use(index)
-        if use.kind == f.USE_READ and file.strings[use.terminal] not in self._properties | self._relations:
+        if use.kind == f.USE_READ and file.strings[use.terminal] not in self._readable:
             return
         for edge in self._edges_of(file, index, use):
-            self.edges[edge.caller].append(edge)
-            if edge.callee >= 0:
-                self.into[edge.callee].append(edge)
-                if edge.callee in self._affected:
-                    self._affect(edge.caller)
-            else:
-                self._affect(edge.caller)
+            self._add(edge)
+
+    def _add(self, edge: Edge) -> None:
+        self.edges[edge.caller].append(edge)
+        if edge.callee >= 0:
+            self.into[edge.callee].append(edge)
+        if edge.callee < 0 or edge.callee in self._affected:
+            self._affect(edge.caller)
 
     def _affect(self, key: int) -> None:
         """`key` blocks or queries: the names under which it runs, and its callers, become interesting."""
@@ -259,27 +245,28 @@ class Reach:
             self._want_class(subclass, seen)
 
     def _resolve_middles(self, name: str) -> None:
-        """Uses that read the property `name` on the way: `self.name.method()`."""
+        """Uses that read the property or relation `name` on the way: `self.name.method()`."""
         if self._middles is None:
             self._middles = self._index_middles()
         for file, use in self._middles.pop(name, ()):
-            for edge in self._property_edges(self.files[file], use, self.files[file].use(use)):
-                self.edges[edge.caller].append(edge)
-                self.into[edge.callee].append(edge)
-                if edge.callee in self._affected:
-                    self._affect(edge.caller)
+            for edge in self._middle_edges(self.files[file], use, self.files[file].use(use), name):
+                self._add(edge)
 
     def _index_middles(self) -> dict[str, list[tuple[int, int]]]:
         found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+        readable = self._readable
         for file in self.files:
-            segments: dict[int, list[str]] = {}
-            for index, written in enumerate(file.uses[10 :: f.USE_STRIDE]):
-                middle = segments.get(written)
-                if middle is None:
-                    middle = [s for s in file.strings[written].split(".")[1:-1] if s in self._properties]
-                    segments[written] = middle
-                for name in middle:
-                    found[name].append((file.index, index))
+            middles = {}
+            for index, written in enumerate(file.strings):
+                if "." in written:
+                    names = readable.intersection(written.split(".")[1:-1])
+                    if names:
+                        middles[index] = names
+            if not middles:
+                continue
+            for use, index in enumerate(file.uses[10 :: f.USE_STRIDE]):
+                for name in middles.get(index, ()):
+                    found[name].append((file.index, use))
         return found
 
     # -- one use ------------------------------------------------------------------------------------
@@ -495,14 +482,29 @@ class Reach:
                     yield self._sink(sink, value.name, index, use, caller)
 
     def _read_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
-        name = file.strings[use.terminal]
-        base = file.bases[use.ref]
+        yield from self._attribute_edges(file, use.ref, index, use, caller)
+
+    def _middle_edges(self, file: LoadedFile, index: int, use: f.Use, name: str) -> Iterator[Edge]:
+        """What reading `name` costs on the way to what `use` calls or reads."""
+        caller = self.resolver.key(file, use.scope)
+        ref = file.bases[use.ref]
+        while ref and file.ops[ref] in (f.ATTR, f.CALL, f.ITEM, f.AWAIT):
+            if file.ops[ref] == f.ATTR and file.text(ref) == name:
+                yield from self._attribute_edges(file, ref, index, use, caller)
+            ref = file.bases[ref]
+
+    def _attribute_edges(self, file: LoadedFile, ref: int, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        """Reading the attribute `ref`: a property of a project class, or a relation of a model."""
+        name, base = file.text(ref), file.bases[ref]
         for value in self.resolver.values(file, base):
             if not isinstance(value, Instance):
                 continue
-            yield from self._property_of(value, name, index, use, caller)
+            for found in self.resolver.lookup(value.key, name):
+                if isinstance(found, Function) and self.resolver.kind(found.key) is Kind.PROPERTY:
+                    yield from self._function_edges(Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,))
             if name in self._relations and use.loop >= 0 and self._is_lazy_relation(file, base, value, name):
-                yield self._sink(RELATION, f"{self.resolver.scope(value.key).name}.{name}", index, use, caller)._replace(code="APL203")
+                relation = f"{self.resolver.scope(value.key).name}.{name}"
+                yield self._sink(RELATION, relation, index, use, caller)._replace(code="APL203")
 
     def _is_lazy_relation(self, file: LoadedFile, base: int, value: Instance, name: str) -> bool:
         """A foreign key of a model, read on a row that a query in sight loaded without it."""
@@ -525,25 +527,6 @@ class Reach:
                 return any(isinstance(v, External) and v.elements for v in self.resolver.values(file, file.bases[ref]))
             ref = file.bases[ref]
         return False
-
-    def _property_edges(self, file: LoadedFile, index: int, use: f.Use) -> Iterator[Edge]:
-        """Properties read on the way to what `use` calls or reads."""
-        caller = self.resolver.key(file, use.scope)
-        segments = set(file.strings[use.written].split(".")[1:-1])
-        ref = file.bases[use.ref]
-        while ref:
-            if file.ops[ref] == f.ATTR and file.text(ref) in segments and file.text(ref) in self._properties:
-                for value in self.resolver.values(file, file.bases[ref]):
-                    if isinstance(value, Instance):
-                        yield from self._property_of(value, file.text(ref), index, use, caller)
-            if file.ops[ref] not in (f.ATTR, f.CALL, f.ITEM, f.AWAIT):
-                return
-            ref = file.bases[ref]
-
-    def _property_of(self, value: Instance, name: str, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
-        for found in self.resolver.lookup(value.key, name):
-            if isinstance(found, Function) and self.resolver.kind(found.key) is Kind.PROPERTY:
-                yield from self._function_edges(Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,))
 
     def _store_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         name = file.strings[use.terminal]

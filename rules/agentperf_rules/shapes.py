@@ -8,7 +8,7 @@ a different server each time, or it runs a different statement each time.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -53,6 +53,7 @@ _MUTATORS = frozenset({"append", "appendleft", "extend", "add", "insert", "updat
 _BATCH = frozenset(
     {"batch", "batched", "chunk", "chunked", "page", "grouper", "slice", "partition", "bucket", "window"}
 )
+_PLURAL_BATCHES = frozenset({"batches", "chunks", "pages", "slices", "partitions", "windows", "paginator"})
 _PART_OF_NAME = frozenset({"id", "name", "key", "number", "num", "index", "start", "size", "url", "count"})
 _AGAIN = frozenset(
     {"attempt", "retry", "try", "turn", "iteration", "iter", "step", "round", "epoch", "repeat", "depth", "tick", "retrying",
@@ -111,13 +112,17 @@ Binding = tuple[int, frozenset[str], cst.CSTNode, bool]
 
 @dataclass(frozen=True, slots=True)
 class RepeatingLoop:
-    """One loop around a call: its `targets` are the names it binds per element of `iterable`."""
+    """One loop around a call: its `targets` are the names it binds per element of `iterable`.
+
+    `node` is the statement, the whole comprehension or the call of `map`; `clause` is the `for` of a comprehension.
+    """
 
     kind: RepeatKind
     node: cst.CSTNode
     targets: frozenset[str]
     iterable: cst.CSTNode
     body: cst.CSTNode
+    clause: cst.CompFor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +173,10 @@ def enclosing_loops(path: tuple[cst.CSTNode, ...]) -> Iterator[RepeatingLoop]:
         elif isinstance(parent, cst.While) and child is not parent.orelse:
             yield RepeatingLoop("while", parent, frozenset(), parent.test, parent.body)
         elif isinstance(parent, cst.CompFor) and child is not parent.iter and child is not parent.target:
-            yield _comprehension(parent, child)
+            whole = next(above for above in path[path.index(parent) :] if isinstance(above, cst.BaseComp))
+            yield _comprehension(whole, parent, child)
         elif isinstance(parent, cst.BaseComp) and child is not parent.for_in:
-            yield from reversed([_comprehension(clause, child) for clause in _clauses(parent.for_in)])
+            yield from reversed([_comprehension(parent, clause, child) for clause in _clauses(parent.for_in)])
         elif isinstance(parent, cst.Lambda):
             call = next((above for above in path[path.index(parent) :] if isinstance(above, cst.Call)), None)
             mapped = _mapped(call, parent)
@@ -188,8 +194,8 @@ def _clauses(first: cst.CompFor) -> Iterator[cst.CompFor]:
         clause = clause.inner_for_in
 
 
-def _comprehension(clause: cst.CompFor, body: cst.CSTNode) -> RepeatingLoop:
-    return RepeatingLoop("comprehension", clause, target_names(clause.target), clause.iter, body)
+def _comprehension(whole: cst.BaseComp, clause: cst.CompFor, body: cst.CSTNode) -> RepeatingLoop:
+    return RepeatingLoop("comprehension", whole, target_names(clause.target), clause.iter, body, clause)
 
 
 def _mapped(call: cst.CSTNode | None, function: cst.Lambda | None) -> RepeatingLoop | None:
@@ -265,11 +271,11 @@ class _Judge:
         self.node = path[0]
         self.loop = loop
         self.inner = inner
-        self.inside = path[: path.index(loop.node)] if loop.node in path else path[: len(path) // 2]
+        self.inside = path[: path.index(loop.node)]
         self.body = list(_own_nodes(loop))
         self.order = {id(node): index for index, node in enumerate(self.body)}
         self.at = self.order.get(id(self.node), -1)
-        self.bindings = list(_bindings(self.body))
+        self.bindings = list(_bindings(self.body, path))
         self.is_direct = len(suspect.chain) <= 1
 
     def verdict(self) -> Verdict:
@@ -547,9 +553,9 @@ class _Judge:
         """`row = get(x); if row: return row`: stops at the first element that answers."""
         results = self._results()
         for node in self.body:
-            if not isinstance(node, cst.If) or not _leaves(node.body) or _asks_for_absence(node.test):
+            if not isinstance(node, cst.If) or not _ends_with(node.body, (cst.Return, cst.Break)):
                 continue
-            if names_in(node.test) & results or contains(node.test, self.node):
+            if contains(node.test, self.node) or _answered(node.test) & results:
                 return True
         return False
 
@@ -557,16 +563,18 @@ class _Judge:
         """Whether a `return` or `break` always follows, so that the call runs for one element at most."""
         if self.loop.kind in {"comprehension", "map"}:
             return False
+        nested = next((above for above in self.inside if isinstance(above, (cst.For, cst.While))), None)
+        exits = (cst.Return, cst.Raise) if nested is not None else (cst.Return, cst.Raise, cst.Break)
         for child, parent in pairwise((*self.inside, self.loop.node)):
             if isinstance(child, (cst.Return, cst.Raise)):
                 return True
-            if isinstance(parent, (cst.IndentedBlock, cst.SimpleStatementLine)) and child in parent.body:
-                after = list(parent.body)[list(parent.body).index(child) + 1 :]
-                if any(_is_exit(statement) for statement in after):
+            if isinstance(parent, (cst.IndentedBlock, cst.SimpleStatementLine)):
+                if any(_is_exit(statement, exits) for statement in _after(child, parent.body)):
                     return True
-            if isinstance(parent, cst.Try) and child is parent.body and parent.orelse and _leaves(parent.orelse.body):
-                return True
-            if isinstance(parent, (cst.For, cst.While)) and parent is not self.loop.node:
+            elif isinstance(parent, cst.Try) and child is parent.body and parent.orelse:
+                if _ends_with(parent.orelse.body, exits):
+                    return True
+            elif parent is nested:
                 return False
         return False
 
@@ -588,7 +596,7 @@ class _Judge:
             return None
         nodes = list(walk(self.shape.function.body, into_functions=False))
         values = [
-            value for _, names, value, is_mutation in _bindings(nodes) if names == {name.value} and not is_mutation
+            value for _, names, value, is_mutation in _bindings(nodes, self.path) if names == {name.value} and not is_mutation
         ]
         return _unwrapped(values[0]) if len(values) == 1 else None
 
@@ -596,7 +604,7 @@ class _Judge:
         if not isinstance(iterable, cst.Name) or self.shape.function is None:
             return iterable
         nodes = list(walk(self.shape.function.body, into_functions=False))
-        found = [binding for binding in _bindings(nodes) if iterable.value in binding[1]]
+        found = [binding for binding in _bindings(nodes, self.path) if iterable.value in binding[1]]
         if len(found) != 1 or found[0][3] or found[0][1] != {iterable.value}:
             return iterable
         return found[0][2]
@@ -676,7 +684,9 @@ def _hands_out_batches(iterable: cst.CSTNode) -> bool:
     if isinstance(iterable, cst.Call) and last_name(iterable.func) == "range":
         return len(iterable.args) == 3
     name = last_name(iterable)
-    return bool(_batch_words(name) & (_BATCH | {"paginate", "paginator"}))
+    if isinstance(iterable, cst.Call):
+        return bool(words(name) & (_BATCH | {"paginate", "paginator"}))
+    return name.lower().rpartition("_")[2] in _PLURAL_BATCHES  # `for id in chunk` hands out elements
 
 
 def _hands_out_attempts(iterable: cst.CSTNode) -> bool:
@@ -695,9 +705,9 @@ def _batch_words(name: str) -> frozenset[str]:
 
 
 def _own_nodes(loop: RepeatingLoop) -> Iterator[cst.CSTNode]:
-    if isinstance(loop.node, cst.CompFor):
+    if loop.clause is not None:
         yield from walk(loop.body, into_functions=False)
-        for condition in loop.node.ifs:
+        for condition in loop.clause.ifs:
             yield from walk(condition)
         return
     if loop.kind == "while":
@@ -705,8 +715,11 @@ def _own_nodes(loop: RepeatingLoop) -> Iterator[cst.CSTNode]:
     yield from walk(loop.body, into_functions=False)
 
 
-def _bindings(nodes: list[cst.CSTNode]) -> Iterator[Binding]:
-    """What `nodes` bind: position, names, value, and whether the names are changed rather than replaced."""
+def _bindings(nodes: list[cst.CSTNode], path: tuple[cst.CSTNode, ...]) -> Iterator[Binding]:
+    """What `nodes` bind: position, names, value, and whether the names are changed rather than replaced.
+
+    The names of a comprehension are its own: they count only for a call inside it (`path`).
+    """
     for index, node in enumerate(nodes):
         if isinstance(node, cst.Assign):
             for target in node.targets:
@@ -718,8 +731,11 @@ def _bindings(nodes: list[cst.CSTNode]) -> Iterator[Binding]:
             yield index, target_names(node.target), node.value, True
         elif isinstance(node, cst.NamedExpr):
             yield index, target_names(node.target), node.value, False
-        elif isinstance(node, (cst.For, cst.CompFor)):
+        elif isinstance(node, cst.For):
             yield index, target_names(node.target), node.iter, False
+        elif isinstance(node, cst.BaseComp) and any(node is each for each in path):
+            for clause in _clauses(node.for_in):
+                yield index, target_names(clause.target), clause.iter, False
         elif isinstance(node, cst.WithItem) and node.asname is not None:
             yield index, target_names(node.asname.name), node.item, False
         elif isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value in _MUTATORS:
@@ -794,14 +810,31 @@ def _asks_for_absence(test: cst.CSTNode) -> bool:
     return is_none or isinstance(part.operator, cst.NotIn)
 
 
-def _leaves(block: cst.CSTNode) -> bool:
-    """Whether the last statement of `block` is a `return` or a `break`."""
+def _answered(test: cst.CSTNode) -> frozenset[str]:
+    """The names that `test` wants to have a value: `row`, `row is not None`, `(row := ...)`, in an `and` as well."""
+    if isinstance(test, cst.BooleanOperation):
+        return _answered(test.left) | _answered(test.right)
+    if isinstance(test, cst.NamedExpr):
+        return target_names(test.target)
+    if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:
+        part = test.comparisons[0]
+        return names_in(test.left) if isinstance(part.operator, cst.IsNot) else frozenset()
+    return frozenset({test.value}) if isinstance(test, cst.Name) else frozenset()
+
+
+def _after(child: cst.CSTNode, block: Sequence[cst.CSTNode]) -> Sequence[cst.CSTNode]:
+    position = next((index for index, statement in enumerate(block) if statement is child), len(block))
+    return block[position + 1 :]
+
+
+def _ends_with(block: cst.CSTNode, exits: tuple[type[cst.CSTNode], ...]) -> bool:
+    """Whether the last statement of `block` is one of `exits`."""
     if not isinstance(block, (cst.IndentedBlock, cst.SimpleStatementSuite)) or not block.body:
         return False
-    return _is_exit(block.body[-1], raising=False)
+    return _is_exit(block.body[-1], exits)
 
 
-def _is_exit(statement: cst.CSTNode, *, raising: bool = True) -> bool:
+def _is_exit(statement: cst.CSTNode, exits: tuple[type[cst.CSTNode], ...]) -> bool:
     if isinstance(statement, cst.SimpleStatementLine):
-        return bool(statement.body) and _is_exit(statement.body[-1], raising=raising)
-    return isinstance(statement, (cst.Return, cst.Break)) or (raising and isinstance(statement, cst.Raise))
+        return bool(statement.body) and isinstance(statement.body[-1], exits)
+    return isinstance(statement, exits)
