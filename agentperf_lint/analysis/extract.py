@@ -17,6 +17,7 @@ from typing import Any
 
 from agentperf_lint.analysis import facts as f
 
+_CHAIN = frozenset({f.ATTR, f.CALL, f.AWAIT, f.ITEM, f.ITER, f.ENTER, f.AENTER, f.AITER, f.INSTANCE})  # `base` leads to the root
 _ROOTS = frozenset({f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER})  # their `base` is no reference
 MAX_DEPTH = 48  # operations from the root of a reference; longer chains are unknown
 MAX_UNION = 4
@@ -51,6 +52,9 @@ _CHAINED = 1 << 16  # the expression is the left side of a longer chain, which r
 _NO_REFS: tuple[int, ...] = ()
 
 
+_Node = tuple[int, int, str] | tuple[int, int, str, tuple[int, ...], tuple[tuple[str, int], ...]]
+
+
 class _Frame:
     """What is known while one scope is walked."""
 
@@ -79,13 +83,11 @@ class Extractor:
         self.known_tops = known_tops
         self.terminal_names = terminal_names
         self.scopes: list[f.Scope] = []
-        self.ops = bytearray([f.UNKNOWN])
-        self.bases = array("i", [0])
-        self.texts = array("i", [0])
+        self.nodes: list[_Node] = [(f.UNKNOWN, 0, "")]
         self.depths = [0]
         self.strings: list[str] = [""]
         self.string_index: dict[str, int] = {"": 0}
-        self.table: dict[tuple[object, ...], int] = {}
+        self.table: dict[_Node, int] = {}
         self.args: dict[int, list[int]] = {}
         self.keywords: dict[int, dict[str, int]] = {}
         self.uses = array("i")
@@ -117,7 +119,7 @@ class Extractor:
         if index is not None:
             return index
         depth = self.depths[base] + 1 if op not in _ROOTS else 1
-        return self._add(key, op, base, text, depth)
+        return self._add(key, depth)
 
     def ref_with(self, op: int, base: int, text: str, args: Sequence[int], keywords: dict[str, int] | None = None) -> int:
         """The same for an expression with arguments or elements."""
@@ -129,7 +131,7 @@ class Extractor:
             return index
         depths = self.depths
         depth = max(depths[base], *[depths[arg] for arg in args]) + 1 if args else depths[base] + 1
-        index = self._add(key, op, base, text, depth)
+        index = self._add(key, depth)
         if index:
             if args:
                 self.args[index] = list(args)
@@ -137,13 +139,11 @@ class Extractor:
                 self.keywords[index] = keywords
         return index
 
-    def _add(self, key: tuple[object, ...], op: int, base: int, text: str, depth: int) -> int:
+    def _add(self, key: _Node, depth: int) -> int:
         if depth > MAX_DEPTH:
             return 0
-        index = self.table[key] = len(self.ops)
-        self.ops.append(op)
-        self.bases.append(base)
-        self.texts.append(self._string(text) if text else 0)
+        index = self.table[key] = len(self.depths)
+        self.nodes.append(key)
         self.depths.append(depth)
         return index
 
@@ -154,11 +154,11 @@ class Extractor:
         if len(refs) == 2 and (refs[0] == refs[1] or not refs[0] or not refs[1]):
             return refs[0] or refs[1]
         for ref in refs:
-            for member in self.args[ref] if self.ops[ref] == f.UNION else (ref,):
+            for member in self.args[ref] if self.nodes[ref][0] == f.UNION else (ref,):
                 if member and member not in members:
                     members.append(member)
         if len(members) > 1:
-            members = [m for m in members if not (self.ops[m] == f.LITERAL and self.strings[self.texts[m]] == "None")] or members[:1]
+            members = [m for m in members if not (self.nodes[m][0] == f.LITERAL and self.nodes[m][2] == "None")] or members[:1]
         if len(members) < 2:
             return members[0] if members else 0
         return self.ref_with(f.UNION, 0, "", members[:MAX_UNION])
@@ -208,14 +208,14 @@ class Extractor:
         elif kind is ast.Starred:
             self.assign(target.value, self.ref(f.LITERAL, 0, "list"))  # type: ignore[attr-defined]
         else:
-            self.ex(target, 0)
+            _EXPRESSIONS[type(target)](self, target, 0)
 
     def _unpack(self, targets: list[ast.expr], ref: int) -> None:
         for index, target in enumerate(targets):
             self.assign(target, self.ref(f.ITEM, ref, str(index)) if ref else 0)
 
     def _store_attribute(self, target: ast.Attribute, ref: int) -> None:
-        base = self.ex(target.value, _CHAINED)
+        base = _EXPRESSIONS[type(target.value)](self, target.value, _CHAINED)
         frame = self.frame
         if frame.method_of is not None and type(target.value) is ast.Name and target.value.id == frame.first_param:
             held = frame.method_of.attributes.setdefault(target.attr, [])
@@ -250,42 +250,44 @@ class Extractor:
 
     def _terminal(self, ref: int) -> str | None:
         """The last name of a callee; "" when it cannot be told, None when a call cannot matter."""
-        op = self.ops[ref]
+        op = self.nodes[ref][0]
         if op == f.ATTR or op == f.NAME:
-            return self.strings[self.texts[ref]]
+            return self.nodes[ref][2]
         if op == f.MEMBER:
-            return self.strings[self.texts[ref]].rpartition(":")[2]
+            return self.nodes[ref][2].rpartition(":")[2]
         if op == f.DEF:
-            scope = self.scopes[self.bases[ref]]
+            scope = self.scopes[self.nodes[ref][1]]
             return "" if scope.kind == f.LAMBDA else scope.name
         if op == f.CALL or op == f.UNION:
             return ""
         return None
 
     def _root(self, ref: int) -> int:
-        while self.ops[ref] in (f.ATTR, f.CALL, f.AWAIT, f.ITEM, f.ITER, f.ENTER, f.AENTER, f.AITER, f.INSTANCE):
-            ref = self.bases[ref]
+        node = self.nodes[ref]
+        while node[0] in _CHAIN:
+            ref = node[1]
+            node = self.nodes[ref]
         return ref
 
     def _cannot_matter(self, callee: int, terminal: str, written: str) -> bool:
         """True for calls that neither the catalogue nor another file can make interesting."""
         if callee == 0:
             return terminal not in self.terminal_names
-        op = self.ops[callee]
+        op = self.nodes[callee][0]
         if op == f.NAME:
             return terminal in BUILTINS and terminal not in self.terminal_names and terminal not in ARGUMENTS_MATTER
         if not terminal:
             return False
         root = self._root(callee)
-        root_op = self.ops[root]
+        root_op = self.nodes[root][0]
         if root_op == f.LITERAL or root_op == f.TEXT:
             return True
         if root_op == f.UNKNOWN:
             return terminal not in self.terminal_names
         if root_op == f.IMPORT or root_op == f.MEMBER:
-            module = self.strings[self.texts[root]]
+            module = self.nodes[root][2]
             top = module.partition(":")[0].partition(".")[0]
-            if self.bases[root] == 0 and top in sys.stdlib_module_names and top not in self.known_tops:
+            if self.nodes[root][1] == 0 and top in sys.stdlib_module_names and top not in self.known_tops:
                 return True
         elif root_op == f.PARAM and terminal not in self.terminal_names and not self._typed(root):
             return True
@@ -293,8 +295,8 @@ class Extractor:
 
     def _typed(self, ref: int) -> bool:
         """Whether the parameter can have a type: annotated, defaulted, or `self`."""
-        scope = self.scopes[self.bases[ref]]
-        name = self.strings[self.texts[ref]]
+        scope = self.scopes[self.nodes[ref][1]]
+        name = self.nodes[ref][2]
         for position, param in enumerate(scope.params):
             if param.name == name:
                 is_receiver = position == 0 and scope.parent >= 0 and self.scopes[scope.parent].kind == f.CLASS
@@ -312,7 +314,7 @@ class Extractor:
         frame = self.frame
         recording, frame.recording = frame.recording, False
         try:
-            return self.ex(node, _CHAINED)
+            return _EXPRESSIONS[type(node)](self, node, _CHAINED)
         finally:
             frame.recording = recording
 
@@ -327,15 +329,15 @@ class Extractor:
         return self.load(node.id) if found is None else found
 
     def _x_attribute(self, node: ast.Attribute, flags: int) -> int:
-        base = self.ex(node.value, _CHAINED)
+        base = _EXPRESSIONS[type(node.value)](self, node.value, _CHAINED)
         ref = self.ref(f.ATTR, base, node.attr)
         frame = self.frame
         if flags & _CHAINED or not frame.recording or not base:
             return ref
-        if (ref, frame.loop) in frame.seen or node.attr.isupper() or self.ops[base] in (f.IMPORT, f.LITERAL, f.TEXT):
+        if (ref, frame.loop) in frame.seen or node.attr.isupper() or self.nodes[base][0] in (f.IMPORT, f.LITERAL, f.TEXT):
             return ref
         root = self._root(base)
-        if self.ops[root] == f.PARAM and not self._typed(root):
+        if self.nodes[root][0] == f.PARAM and not self._typed(root):
             return ref
         frame.seen.add((ref, frame.loop))
         self._use(f.USE_READ, ref, node, flags, node.attr, self._written(node))
@@ -358,11 +360,11 @@ class Extractor:
 
     def _x_call(self, node: ast.Call, flags: int) -> int:
         func = node.func
-        callee = self.ex(func, _CHAINED)
+        callee = _EXPRESSIONS[type(func)](self, func, _CHAINED)
         terminal = self._terminal(callee)
         if callee == 0 and type(func) is ast.Attribute:
             terminal = func.attr
-        if terminal == "super" and self.ops[callee] == f.NAME and not node.args:
+        if terminal == "super" and self.nodes[callee][0] == f.NAME and not node.args:
             return self._super()
         if terminal == "getattr" and len(node.args) >= 2 and isinstance(node.args[1], ast.Constant):
             return self.ref(f.ATTR, self.ex(node.args[0], _CHAINED), _head(str(node.args[1].value)))
@@ -383,20 +385,20 @@ class Extractor:
         return ref
 
     def _passes_function(self, args: Sequence[int], keywords: dict[str, int] | None) -> bool:
-        ops = self.ops
-        if any(ops[ref] == f.DEF for ref in args):
+        nodes = self.nodes
+        if any(nodes[ref][0] == f.DEF for ref in args):
             return True
-        return keywords is not None and any(ops[ref] == f.DEF for ref in keywords.values())
+        return keywords is not None and any(nodes[ref][0] == f.DEF for ref in keywords.values())
 
     def _arguments(self, node: ast.Call, kept: bool) -> tuple[Sequence[int], dict[str, int] | None]:
         """References of the arguments; string constants keep their start where the call is of interest (`kept`)."""
         args = []
         for arg in node.args:
-            ref = self.ex(arg, f.PASSED)
+            ref = _EXPRESSIONS[type(arg)](self, arg, f.PASSED)
             args.append(self._constant_text(arg, ref) if kept and ref == self.a_string else ref)
         keywords: dict[str, int] | None = None
         for keyword in node.keywords:
-            ref = self.ex(keyword.value, f.PASSED)
+            ref = _EXPRESSIONS[type(keyword.value)](self, keyword.value, f.PASSED)
             if keyword.arg is not None and ref:
                 keywords = keywords or {}
                 keywords[keyword.arg] = ref
@@ -420,68 +422,68 @@ class Extractor:
         return 0
 
     def _x_await(self, node: ast.Await, flags: int) -> int:
-        inner = self.ex(node.value, f.AWAITED)
+        inner = _EXPRESSIONS[type(node.value)](self, node.value, f.AWAITED)
         return self.ref(f.AWAIT, inner) if inner else 0
 
     def _x_binop(self, node: ast.BinOp, flags: int) -> int:
-        left = self.ex(node.left, f.CONSUMED)
-        right = self.ex(node.right, f.CONSUMED)
+        left = _EXPRESSIONS[type(node.left)](self, node.left, f.CONSUMED)
+        right = _EXPRESSIONS[type(node.right)](self, node.right, f.CONSUMED)
         if type(node.op) is ast.Div:
-            if left and self.ops[left] != f.TEXT:
+            if left and self.nodes[left][0] != f.TEXT:
                 return self.ref(f.CALL, self.ref(f.ATTR, left, "__truediv__"))
             return self.ref(f.CALL, self.ref(f.ATTR, right, "__truediv__")) if right else 0
-        if left and self.ops[left] in (f.TEXT, f.LITERAL):
+        if left and self.nodes[left][0] in (f.TEXT, f.LITERAL):
             return left
         return 0
 
     def _x_boolop(self, node: ast.BoolOp, flags: int) -> int:
-        return self.union([self.ex(value, flags & ~f.AWAITED | f.CONSUMED) for value in node.values])
+        return self.union([_EXPRESSIONS[type(value)](self, value, flags & ~f.AWAITED | f.CONSUMED) for value in node.values])
 
     def _x_ifexp(self, node: ast.IfExp, flags: int) -> int:
-        self.ex(node.test, f.CONSUMED)
-        return self.union((self.ex(node.body, flags), self.ex(node.orelse, flags)))
+        _EXPRESSIONS[type(node.test)](self, node.test, f.CONSUMED)
+        return self.union((_EXPRESSIONS[type(node.body)](self, node.body, flags), _EXPRESSIONS[type(node.orelse)](self, node.orelse, flags)))
 
     def _x_compare(self, node: ast.Compare, flags: int) -> int:
-        self.ex(node.left, f.CONSUMED)
+        _EXPRESSIONS[type(node.left)](self, node.left, f.CONSUMED)
         for value in node.comparators:
-            self.ex(value, f.CONSUMED)
+            _EXPRESSIONS[type(value)](self, value, f.CONSUMED)
         return self.ref(f.LITERAL, 0, "bool")
 
     def _x_unaryop(self, node: ast.UnaryOp, flags: int) -> int:
-        self.ex(node.operand, f.CONSUMED)
+        _EXPRESSIONS[type(node.operand)](self, node.operand, f.CONSUMED)
         return self.ref(f.LITERAL, 0, "bool") if type(node.op) is ast.Not else 0
 
     def _x_joined(self, node: Any, flags: int) -> int:
         for value in node.values:
             if type(value) is not ast.Constant:
-                self.ex(value.value, f.CONSUMED)
+                _EXPRESSIONS[type(value.value)](self, value.value, f.CONSUMED)
                 if value.format_spec is not None:
-                    self.ex(value.format_spec, f.CONSUMED)
+                    _EXPRESSIONS[type(value.format_spec)](self, value.format_spec, f.CONSUMED)
         return self.a_string
 
     def _x_subscript(self, node: ast.Subscript, flags: int) -> int:
-        base = self.ex(node.value, _CHAINED)
+        base = _EXPRESSIONS[type(node.value)](self, node.value, _CHAINED)
         index = node.slice
         if type(index) is ast.Constant:
             return self.ref(f.ITEM, base, _head(str(index.value))) if base else 0
         if type(index) is ast.Slice:
             self._x_slice(index, 0)
             return base
-        arg = self.ex(index, f.CONSUMED)
+        arg = _EXPRESSIONS[type(index)](self, index, f.CONSUMED)
         if not base:
             return 0
-        if type(index) is ast.Tuple and self.ops[arg] == f.LITERAL:
+        if type(index) is ast.Tuple and self.nodes[arg][0] == f.LITERAL:
             return self.ref_with(f.ITEM, base, "", self.args.get(arg, _NO_REFS))
         return self.ref_with(f.ITEM, base, "", (arg,) if arg else _NO_REFS)
 
     def _x_slice(self, node: ast.Slice, flags: int) -> int:
         for part in (node.lower, node.upper, node.step):
             if part is not None:
-                self.ex(part, f.CONSUMED)
+                _EXPRESSIONS[type(part)](self, part, f.CONSUMED)
         return 0
 
     def _display(self, name: str, values: list[ast.expr]) -> int:
-        refs = [self.ex(value, f.PASSED) for value in values]
+        refs = [_EXPRESSIONS[type(value)](self, value, f.PASSED) for value in values]
         return self.ref_with(f.LITERAL, 0, name, refs[:MAX_ELEMENTS])
 
     def _x_tuple(self, node: ast.Tuple, flags: int) -> int:
@@ -496,21 +498,21 @@ class Extractor:
     def _x_dict(self, node: ast.Dict, flags: int) -> int:
         for key in node.keys:
             if key is not None:
-                self.ex(key, f.PASSED)
-        refs = [self.ex(value, f.PASSED) for value in node.values]
+                _EXPRESSIONS[type(key)](self, key, f.PASSED)
+        refs = [_EXPRESSIONS[type(value)](self, value, f.PASSED) for value in node.values]
         return self.ref_with(f.LITERAL, 0, "dict", refs[:MAX_ELEMENTS])
 
     def _x_starred(self, node: ast.Starred, flags: int) -> int:
-        self.ex(node.value, f.PASSED)
+        _EXPRESSIONS[type(node.value)](self, node.value, f.PASSED)
         return 0
 
     def _x_named(self, node: ast.NamedExpr, flags: int) -> int:
-        ref = self.ex(node.value, f.ASSIGNED)
+        ref = _EXPRESSIONS[type(node.value)](self, node.value, f.ASSIGNED)
         self.bind(node.target.id, ref)
         return ref
 
     def _x_yield(self, node: ast.Yield, flags: int) -> int:
-        ref = self.ex(node.value, f.RETURNED) if node.value is not None else 0
+        ref = _EXPRESSIONS[type(node.value)](self, node.value, f.RETURNED) if node.value is not None else 0
         scope = self.frame.scope
         scope.flags |= f.GENERATOR
         if ref and ref not in scope.yields and len(scope.yields) < MAX_UNION:
@@ -518,7 +520,7 @@ class Extractor:
         return 0
 
     def _x_yield_from(self, node: ast.YieldFrom, flags: int) -> int:
-        ref = self.ex(node.value, f.CONSUMED)
+        ref = _EXPRESSIONS[type(node.value)](self, node.value, f.CONSUMED)
         scope = self.frame.scope
         scope.flags |= f.GENERATOR
         if ref:
@@ -530,8 +532,8 @@ class Extractor:
 
     def _iterated(self, ref: int) -> str:
         """The name under which the iterable can be found: what was called for it, or read."""
-        if self.ops[ref] == f.CALL:
-            ref = self.bases[ref]
+        if self.nodes[ref][0] == f.CALL:
+            ref = self.nodes[ref][1]
         return self._terminal(ref) or ""
 
     def _x_lambda(self, node: ast.Lambda, flags: int) -> int:
@@ -542,7 +544,7 @@ class Extractor:
         frame = _Frame(f.LAMBDA, index, scope, outer)
         fan_out, self.fan_out = self.fan_out, 0
         self.frame = frame
-        result = self.ex(node.body, f.RETURNED)
+        result = _EXPRESSIONS[type(node.body)](self, node.body, f.RETURNED)
         self.frame = outer
         self.fan_out = fan_out
         if result:
@@ -555,29 +557,29 @@ class Extractor:
         outer_env, outer_loop = frame.env, frame.loop
         frame.env = outer_env.copy()
         for generator in node.generators:
-            iterable = self.ex(generator.iter, f.CONSUMED | f.ITERABLE)
+            iterable = _EXPRESSIONS[type(generator.iter)](self, generator.iter, f.CONSUMED | f.ITERABLE)
             self._iterate(generator.iter, iterable, bool(generator.is_async))
             frame.loop = self._loop(f.COMPREHENSION, node, generator.iter, iterable)
             self.assign(generator.target, self.ref(f.AITER if generator.is_async else f.ITER, iterable) if iterable else 0)
             for condition in generator.ifs:
-                self.ex(condition, f.CONSUMED)
+                _EXPRESSIONS[type(condition)](self, condition, f.CONSUMED)
         if type(node) is ast.DictComp:
-            self.ex(node.key, f.CONSUMED)
-            element = self.ex(node.value, f.PASSED)
+            _EXPRESSIONS[type(node.key)](self, node.key, f.CONSUMED)
+            element = _EXPRESSIONS[type(node.value)](self, node.value, f.PASSED)
         else:
-            element = self.ex(node.elt, f.PASSED)
+            element = _EXPRESSIONS[type(node.elt)](self, node.elt, f.PASSED)
         frame.env, frame.loop = outer_env, outer_loop
         name = {ast.ListComp: "list", ast.SetComp: "set", ast.DictComp: "dict"}.get(type(node), "generator")
         return self.ref_with(f.LITERAL, 0, name, (element,) if element else _NO_REFS)
 
     def _x_formatted(self, node: ast.FormattedValue, flags: int) -> int:
-        self.ex(node.value, f.CONSUMED)
+        _EXPRESSIONS[type(node.value)](self, node.value, f.CONSUMED)
         return 0
 
     def _x_other(self, node: ast.AST, flags: int) -> int:
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.expr):
-                self.ex(child, f.CONSUMED)
+                _EXPRESSIONS[type(child)](self, child, f.CONSUMED)
         return 0
 
     # -- annotations --------------------------------------------------------------------------------
@@ -608,7 +610,7 @@ class Extractor:
             elements = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
             return self.ref_with(f.ITEM, base, "", [self._annotation(element) for element in elements[:4]]) if base else 0
         if isinstance(node, (ast.Name, ast.Attribute, ast.Call)):
-            return self.ex(node, _CHAINED)
+            return _EXPRESSIONS[type(node)](self, node, _CHAINED)
         return 0
 
     # -- statements ---------------------------------------------------------------------------------
@@ -623,11 +625,11 @@ class Extractor:
 
     def _s_expr(self, node: ast.Expr) -> bool:
         if type(node.value) is not ast.Constant:
-            self.ex(node.value, f.DISCARDED)
+            _EXPRESSIONS[type(node.value)](self, node.value, f.DISCARDED)
         return False
 
     def _s_assign(self, node: ast.Assign) -> bool:
-        ref = self.ex(node.value, f.ASSIGNED)
+        ref = _EXPRESSIONS[type(node.value)](self, node.value, f.ASSIGNED)
         value, target = node.value, node.targets[0]
         if (
             len(node.targets) == 1
@@ -644,8 +646,8 @@ class Extractor:
 
     def _s_annassign(self, node: ast.AnnAssign) -> bool:
         annotated = self.annotation(node.annotation)
-        value = self.ex(node.value, f.ASSIGNED) if node.value is not None else 0
-        alias = annotated and self.ops[annotated] in (f.MEMBER, f.ATTR, f.NAME) and self._terminal(annotated) == "TypeAlias"
+        value = _EXPRESSIONS[type(node.value)](self, node.value, f.ASSIGNED) if node.value is not None else 0
+        alias = annotated and self.nodes[annotated][0] in (f.MEMBER, f.ATTR, f.NAME) and self._terminal(annotated) == "TypeAlias"
         declared = self.ref(f.INSTANCE, annotated) if annotated and not alias else 0
         if node.value is None and type(node.target) is ast.Name and self.frame.kind not in (f.CLASS, f.MODULE):
             self.frame.env.setdefault(node.target.id, declared)
@@ -654,14 +656,14 @@ class Extractor:
         return False
 
     def _s_augassign(self, node: ast.AugAssign) -> bool:
-        self.ex(node.value, f.CONSUMED)
+        _EXPRESSIONS[type(node.value)](self, node.value, f.CONSUMED)
         if type(node.target) is not ast.Name:
-            self.ex(node.target, 0)
+            _EXPRESSIONS[type(node.target)](self, node.target, 0)
         return False
 
     def _s_return(self, node: ast.Return) -> bool:
         if node.value is not None:
-            ref = self.ex(node.value, f.RETURNED)
+            ref = _EXPRESSIONS[type(node.value)](self, node.value, f.RETURNED)
             results = self.frame.scope.results
             if ref and ref not in results and len(results) < MAX_UNION:
                 results.append(ref)
@@ -669,7 +671,7 @@ class Extractor:
 
     def _s_raise(self, node: ast.Raise) -> bool:
         if node.exc is not None:
-            self.ex(node.exc, f.CONSUMED)
+            _EXPRESSIONS[type(node.exc)](self, node.exc, f.CONSUMED)
         return True
 
     def _s_jump(self, node: ast.stmt) -> bool:
@@ -690,7 +692,7 @@ class Extractor:
         if name == "TYPE_CHECKING":
             frame.recording = False
         else:
-            self.ex(test, f.CONSUMED)
+            _EXPRESSIONS[type(test)](self, test, f.CONSUMED)
         before = frame.env
         frame.env = before.copy()
         self._narrow(test)
@@ -732,7 +734,7 @@ class Extractor:
         return merged
 
     def _iterate(self, node: ast.expr, ref: int, is_async: bool) -> None:
-        if not ref or not self.frame.recording or self.ops[ref] in (f.LITERAL, f.TEXT):
+        if not ref or not self.frame.recording or self.nodes[ref][0] in (f.LITERAL, f.TEXT):
             return
         terminal = self._iterated(ref)
         if terminal in ("range", "enumerate", "zip", "items", "values", "keys", "split"):
@@ -756,7 +758,7 @@ class Extractor:
     def _s_for(self, node: Any) -> bool:
         frame = self.frame
         is_async = type(node) is ast.AsyncFor
-        iterable = self.ex(node.iter, f.AWAITED | f.ITERABLE if is_async else f.CONSUMED | f.ITERABLE)
+        iterable = _EXPRESSIONS[type(node.iter)](self, node.iter, f.AWAITED | f.ITERABLE if is_async else f.CONSUMED | f.ITERABLE)
         self._iterate(node.iter, iterable, is_async)
         outer, before = frame.loop, frame.env
         frame.env = before.copy()
@@ -773,7 +775,7 @@ class Extractor:
         outer, before = frame.loop, frame.env
         frame.env = before.copy()
         frame.loop = self._loop(f.WHILE, node, None, 0)
-        self.ex(node.test, f.CONSUMED)
+        _EXPRESSIONS[type(node.test)](self, node.test, f.CONSUMED)
         self.body(node.body)
         frame.loop = outer
         frame.env = self._merge(before, frame.env)
@@ -805,7 +807,7 @@ class Extractor:
         is_async = type(node) is ast.AsyncWith
         for item in node.items:
             expression = item.context_expr
-            ref = self.ex(expression, f.AWAITED if is_async else 0)
+            ref = _EXPRESSIONS[type(expression)](self, expression, f.AWAITED if is_async else 0)
             if is_async and _LIMITER.search(self._written(expression)):
                 self.frame.scope.flags |= f.BOUNDED
             if ref and not is_async:
@@ -816,7 +818,7 @@ class Extractor:
 
     def _s_match(self, node: Any) -> bool:
         frame = self.frame
-        self.ex(node.subject, f.CONSUMED)
+        _EXPRESSIONS[type(node.subject)](self, node.subject, f.CONSUMED)
         before = frame.env
         merged = before
         for case in node.cases:
@@ -826,7 +828,7 @@ class Extractor:
                 if name:
                     frame.env[name] = 0
             if case.guard is not None:
-                self.ex(case.guard, f.CONSUMED)
+                _EXPRESSIONS[type(case.guard)](self, case.guard, f.CONSUMED)
             if not self.body(case.body):
                 merged = self._merge(merged, frame.env)
         frame.env = merged
@@ -941,7 +943,7 @@ class Extractor:
                 continue
             held = [*scope.names.items(), *((name, ref) for name, refs in scope.attributes.items() for ref in refs)]
             for name, ref in held:
-                if self.ops[ref] in (f.ATTR, f.MEMBER, f.DEF):
+                if self.nodes[ref][0] in (f.ATTR, f.MEMBER, f.DEF):
                     target = self._terminal(ref)
                     if target and target != name:
                         found.append((target, name))
@@ -957,9 +959,9 @@ class Extractor:
                 names[name] = self.union((ref, names.get(name, 0)))
         return f.FileFacts(
             self.scopes,
-            bytes(self.ops),
-            self.bases.tobytes(),
-            self.texts.tobytes(),
+            bytes([node[0] for node in self.nodes]),
+            array("i", [node[1] for node in self.nodes]).tobytes(),
+            array("i", [self._string(node[2]) for node in self.nodes]).tobytes(),
             self.strings,
             self.args,
             self.keywords,
