@@ -1,0 +1,182 @@
+"""What a project sets in `[tool.agentperf-lint]`, and where that is read from."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+
+from agentperf_rules.model import Confidence, Severity
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+OutputFormat = Literal["full", "concise", "json"]
+
+TABLE = "agentperf-lint"
+CACHE_DIRECTORY = ".agentperf_cache"
+
+DEFAULT_EXCLUDE = (
+    ".bzr",
+    ".direnv",
+    ".eggs",
+    ".git",
+    ".git-rewrite",
+    ".hg",
+    ".ipynb_checkpoints",
+    ".mypy_cache",
+    ".nox",
+    ".pants.d",
+    ".pyenv",
+    ".pytest_cache",
+    ".pytype",
+    ".ruff_cache",
+    ".svn",
+    ".tox",
+    ".venv",
+    ".vscode",
+    CACHE_DIRECTORY,
+    "__pycache__",
+    "__pypackages__",
+    "_build",
+    "buck-out",
+    "build",
+    "dist",
+    "node_modules",
+    "site-packages",
+    "venv",
+)
+
+
+class ConfigError(Exception):
+    """The configuration or a command-line option cannot be used; the message names the file or option and the key."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """The keys of `[tool.agentperf-lint]`. An empty `select` means every rule; `jobs` 0 one process per processor."""
+
+    select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+    extend_select: tuple[str, ...] = ()
+    per_file_ignores: dict[str, tuple[str, ...]] = {}
+    exclude: tuple[str, ...] = DEFAULT_EXCLUDE
+    extend_exclude: tuple[str, ...] = ()
+    min_severity: Severity = "low"
+    min_confidence: Confidence = "likely"
+    output_format: OutputFormat = "full"
+    jobs: int = 0
+    cache_dir: str = ""
+
+    def all_excluded(self) -> tuple[str, ...]:
+        """The patterns (gitignore syntax) of files and directories that are not looked for."""
+        return (*self.exclude, *self.extend_exclude)
+
+
+class Config(Settings, frozen=True, kw_only=True):
+    """Settings and their origin: `file` is None for defaults, patterns are relative to `directory` (absolute)."""
+
+    directory: str = ""
+    file: str | None = None
+
+
+_KEYS = tuple(field.encode_name for field in msgspec.structs.fields(Settings))
+
+
+def load_config(start: Path, *, file: Path | None = None, isolated: bool = False) -> Config:
+    """The configuration for a project at or below `start`.
+
+    It comes from `file`, or else from the nearest `pyproject.toml` at or above `start` that has the table.
+    Raises `ConfigError` for what cannot be read or understood.
+    """
+    if isolated:
+        return Config(directory=os.path.abspath(start))
+    if file is not None:
+        return _from_table(_explicit_table(file), file, Path.cwd())
+    directory = Path(os.path.abspath(start))
+    for candidate in (directory, *directory.parents):
+        path = candidate / "pyproject.toml"
+        if path.is_file():
+            table = _tool_table(_read_toml(path), path)
+            if table is not None:
+                return _from_table(table, path, candidate)
+    return Config(directory=str(directory))
+
+
+def override(config: Config, **options: Any) -> Config:
+    """`config` with the options that were given on the command line (those that are not None)."""
+    return msgspec.structs.replace(config, **{key: value for key, value in options.items() if value is not None})
+
+
+def parse_per_file_ignores(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """`("tests/*:APL1,APL203", ...)` as a mapping from pattern to codes. Raises `ConfigError`."""
+    found: dict[str, tuple[str, ...]] = {}
+    for text in texts:
+        pattern, colon, codes = text.rpartition(":")
+        names = tuple(code.strip() for code in codes.split(",") if code.strip())
+        if not colon or not pattern or not names:
+            raise ConfigError(f"--per-file-ignores: {text!r} is not PATTERN:CODE[,CODE...]")
+        found[pattern] = (*found.get(pattern, ()), *names)
+    return found
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as stream:
+            return tomllib.load(stream)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from error
+
+
+def _tool_table(document: Mapping[str, Any], path: Path) -> dict[str, Any] | None:
+    tool = document.get("tool")
+    table = tool.get(TABLE) if isinstance(tool, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise ConfigError(f"{path}: tool.{TABLE} must be a table")
+    return table
+
+
+def _explicit_table(path: Path) -> dict[str, Any]:
+    document = _read_toml(path)
+    table = _tool_table(document, path)
+    if table is not None:
+        return table
+    if path.name == "pyproject.toml":
+        raise ConfigError(f"{path}: has no table [tool.{TABLE}]")
+    return document
+
+
+def _from_table(table: Mapping[str, Any], path: Path, directory: Path) -> Config:
+    for key in table:
+        if key not in _KEYS:
+            raise ConfigError(f"{path}: unknown key {key!r} in [tool.{TABLE}]{_suggestion(key)}")
+    try:
+        settings = msgspec.convert(dict(table), Settings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: {_explained(str(error))}") from error
+    if settings.jobs < 0:
+        raise ConfigError(f"{path}: {TABLE}.jobs: must not be negative")
+    cache_dir = os.path.join(directory, os.path.expanduser(settings.cache_dir)) if settings.cache_dir else ""
+    values = {name: getattr(settings, name) for name in settings.__struct_fields__}
+    return Config(**{**values, "cache_dir": cache_dir}, directory=os.path.abspath(directory), file=str(path))
+
+
+def _suggestion(key: str) -> str:
+    close = difflib.get_close_matches(key.replace("_", "-").lower(), _KEYS, n=1)
+    return f": did you mean {close[0]!r}?" if close else f" (known keys: {', '.join(_KEYS)})"
+
+
+def _explained(message: str) -> str:
+    """msgspec's ``Expected `int`, got `str` - at `$.jobs` `` as ``tool.agentperf-lint.jobs: expected `int`, got `str` ``."""
+    what, separator, where = message.rpartition(" - at `$")
+    if not separator:
+        return f"tool.{TABLE}: {message}"
+    return f"tool.{TABLE}{where.rstrip('`')}: {what[:1].lower()}{what[1:]}"
