@@ -260,6 +260,8 @@ class Extractor:
             return "" if scope.kind == f.LAMBDA else scope.name
         if op == f.CALL or op == f.UNION:
             return ""
+        if op == f.PARAM and self.nodes[ref][1] == self.frame.index:
+            self.frame.scope.flags |= f.HIGHER_ORDER
         return None
 
     def _root(self, ref: int) -> int:
@@ -401,7 +403,7 @@ class Extractor:
             ref = _EXPRESSIONS[type(keyword.value)](self, keyword.value, f.PASSED)
             if keyword.arg is not None and ref:
                 keywords = keywords or {}
-                keywords[keyword.arg] = ref
+                keywords[keyword.arg] = self._constant_text(keyword.value, ref) if kept and ref == self.a_string else ref
         while args and not args[-1]:
             args.pop()
         return args[:MAX_ELEMENTS], keywords

@@ -40,6 +40,7 @@ MODULE, FUNCTION, LAMBDA, CLASS = 0, 1, 2, 3
 ASYNC = 1
 GENERATOR = 2
 TRIVIAL = 4  # the body does nothing: a docstring, `pass`, `...` or `raise NotImplementedError`
+HIGHER_ORDER = 32  # calls one of its parameters
 PROPERTY = 16  # decorated so that reading the attribute calls it
 BOUNDED = 8  # some of the body runs under `async with` on a name of a semaphore or limiter
 

@@ -50,6 +50,9 @@ _SAME_AS_ARGUMENT = frozenset(
 _DEPENDS = frozenset({"fastapi.Depends", "fastapi.Security", "fastapi.params.Depends", "faststream.Depends", "taskiq.TaskiqDepends"})
 _EAGER = ("select_related", "prefetch_related", "options")
 
+_ONE_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
+_RELATION_FIELDS = _ONE_RELATIONS | {"ManyToManyField"}
+
 MANAGER, QUERY_SET, MODEL = "django.db.models.Manager", "django.db.models.QuerySet", "django.db.models.Model"
 
 
@@ -104,6 +107,7 @@ class Resolver:
         self.files = files
         self.catalogue = catalogue
         self.index = ModuleIndex([file.path for file in files], top)
+        self.related_names: set[str] = set()
         self._depth = 0
         self._lines: dict[int, tuple[Value, ...]] = {}
         self._kinds: dict[int, Kind] = {}
@@ -426,19 +430,32 @@ class Resolver:
 
     def _instance_attribute(self, key: int, name: str) -> Values:
         found = self.lookup(key, name)
-        return self._bind(found, key, name) if found else NONE
+        if found:
+            return self._bind(found, key, name)
+        if (name.endswith("_set") or name in self.related_names) and self.derives(key, MODEL):
+            return (External(MANAGER, True),)
+        return NONE
 
     def _bind(self, found: Values, key: int, name: str) -> Values:
         """Attributes as seen through an instance: properties give their value, functions remember the class."""
         bound: list[Value] = []
         for value in found:
-            if not isinstance(value, Function):
+            if isinstance(value, External) and value.name.startswith("django.db.models."):
+                bound.extend(self._related(value))
+            elif not isinstance(value, Function):
                 bound.append(value)
             elif self.kind(value.key) is Kind.PROPERTY:
                 bound.extend(self.results(value.key))
             else:
                 bound.append(Function(value.key, key))
         return tuple(bound[:MAX_VALUES])
+
+    def _related(self, field: External) -> Values:
+        """What reading a model field gives: the row of a foreign key, the manager of a many-to-many relation."""
+        last = field.name.rpartition(".")[2]
+        if last in _ONE_RELATIONS:
+            return field.elements
+        return (External(MANAGER, True, field.elements),) if last == "ManyToManyField" else (field,)
 
     def line(self, key: int) -> tuple[Value, ...]:
         """The class and its bases in the order in which attributes are looked up; bases may be external."""
@@ -532,9 +549,9 @@ class Resolver:
         if value.instance:
             called = self.catalogue.returns_of(f"{name}.__call__")
             return self._returned(called.type, called.elem, value, file, args) if called is not None else NONE
-        if _is_class_name(name):
-            return (External(name, True),)
-        return (External(f"{name}()", True),)
+        if last in _RELATION_FIELDS and args:
+            return (External(name, True, self._held_by(file, args[0])),)
+        return (External(name if _is_class_name(name) else f"{name}()", True),)
 
     def _special_call(self, name: str, last: str, file: LoadedFile, args: Seq[int]) -> Values | None:
         if not args:

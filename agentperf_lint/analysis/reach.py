@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence as Seq
 from typing import Literal, NamedTuple
 
 from agentperf_lint.analysis import facts as f
-from agentperf_lint.analysis.infer import MODEL, NONE, SCOPE_BITS, Kind, LoadedFile, Resolver
+from agentperf_lint.analysis.infer import MANAGER, NONE, QUERY_SET, SCOPE_BITS, Kind, LoadedFile, Resolver
 from agentperf_lint.analysis.values import (
     Class,
     External,
@@ -34,8 +34,8 @@ MAX_LOOP_HOPS = 3  # calls between a loop and its query; further away the loop i
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
-_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
-_MANY_RELATIONS = frozenset({"ManyToManyField"})
+_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField", "relationship"})
+_LOADED_WITH_THE_ROW = ("joined", "selectin", "subquery", "immediate", "dynamic", "write_only", "noload", "raise")
 _CONSUMERS = frozenset({"list", "tuple", "set", "frozenset", "sorted", "sum", "any", "all", "max", "min", "dict", "next", "len", "bool"})
 _SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
 
@@ -110,6 +110,7 @@ class Reach:
         self._classes: list[tuple[int, f.Scope]] = []
         self._properties: set[str] = set()
         self._relations: set[str] = set()
+        self._higher_order: list[str] = []
         self._readable: set[str] = set()
         self._middles: dict[str, list[tuple[int, int]]] | None = None
 
@@ -119,7 +120,7 @@ class Reach:
         """All suspects, in no particular order."""
         self._index()
         self._resolve_always()
-        for name in self.catalogue.terminal_names:
+        for name in (*self.catalogue.terminal_names, *self._higher_order):
             self._want(name)
         for name in self._relations:
             self._want(name)
@@ -141,8 +142,11 @@ class Reach:
             for index, scope in enumerate(file.facts.scopes):
                 if scope.kind == f.CLASS:
                     self._index_class(file, self.resolver.key(file, index), scope)
-                elif scope.flags & f.PROPERTY:
-                    self._properties.add(scope.name)
+                elif scope.flags & (f.PROPERTY | f.HIGHER_ORDER):
+                    if scope.flags & f.PROPERTY:
+                        self._properties.add(scope.name)
+                    else:
+                        self._higher_order.append(scope.name)
             for target, name in file.facts.aliases:
                 self._aliases[target].add(name)
         self._readable = self._properties | self._relations
@@ -154,8 +158,16 @@ class Reach:
             if name:
                 self._subclasses[name].add(scope.name)
         for name, ref in scope.names.items():
-            if file.ops[ref] == f.CALL and self._last_name(file, ref) in _RELATIONS:
+            for field in self._fields(file, ref):
                 self._relations.add(name)
+                related = file.keywords.get(field, {}).get("related_name", 0)
+                if file.ops[related] == f.TEXT:
+                    self.resolver.related_names.add(file.text(related))
+
+    def _fields(self, file: LoadedFile, ref: int) -> list[int]:
+        """The calls that declare a relation among what a class attribute holds."""
+        refs = file.args[ref] if file.ops[ref] == f.UNION else (ref,)
+        return [r for r in refs if file.ops[r] == f.CALL and self._last_name(file, r) in _RELATIONS]
 
     def _last_name(self, file: LoadedFile, ref: int) -> str:
         while file.ops[ref] in (f.CALL, f.ITEM):
@@ -337,6 +349,30 @@ class Reach:
             if not sync and use.flags & f.DISCARDED:
                 continue
             yield Edge(caller, caller >> SCOPE_BITS, index, key, None, "", confidence, sync, repeats)
+            if use.kind == f.USE_CALL and self.resolver.scope(key).flags & f.HIGHER_ORDER:
+                yield from self._passed_edges(key, function, index, use, caller)
+
+    def _passed_edges(self, key: int, function: Function, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        """Functions handed to a project function that calls its parameters."""
+        file = self.files[caller >> SCOPE_BITS]
+        callee = self.resolver.file_of(key)
+        scope = self.resolver.scope(key)
+        called = self._called_parameters(callee, key & (1 << SCOPE_BITS) - 1)
+        shift = 1 if function.receiver >= 0 and scope.params and scope.params[0].name in ("self", "cls") else 0
+        for position, param in enumerate(scope.params):
+            if param.name not in called:
+                continue
+            ref = self._argument(file, use.ref, position - shift, param.name) if position >= shift else 0
+            for value in self.resolver.values(file, ref) if ref else NONE:
+                if isinstance(value, (Function, Partial)) and not (isinstance(value, Function) and value.key == key):
+                    yield from self._run_edges(value, file, index, use, caller)
+
+    def _called_parameters(self, file: LoadedFile, scope: int) -> set[str]:
+        return {
+            file.text(base)
+            for op, base in zip(file.ops, file.bases)
+            if op == f.CALL and file.ops[base] == f.PARAM and file.bases[base] == scope
+        }
 
     def _implementations(self, function: Function) -> list[tuple[int, Confidence]]:
         """The bodies that can run: the function, or what overrides it where it is abstract."""
@@ -379,7 +415,7 @@ class Reach:
         self, value: External, file: LoadedFile, index: int, use: f.Use, caller: int, repeats: bool
     ) -> Iterator[Edge]:
         sink = self.catalogue.sink(value.name)
-        if sink is not None:
+        if sink is not None and not self._is_prefetched(value, file, file.bases[use.ref]):
             yield self._sink(sink, value.name, index, use, caller, "definite", repeats)
         yield from self._offload_edges(value, file, index, use, caller)
         invoker = self.catalogue.invokers.get(value.name)
@@ -392,6 +428,17 @@ class Reach:
         owner, _, last = value.name.rpartition(".")
         if owner == "builtins" and last in _CONSUMERS and args:
             yield from self._iterate_edges(self.resolver.values(file, args[0]), file, index, use, caller)
+
+    def _is_prefetched(self, value: External, file: LoadedFile, ref: int) -> bool:
+        """A related set of a row whose query loaded its relations: `for book in author.books.all()`."""
+        if not value.name.startswith((MANAGER, QUERY_SET)):
+            return False
+        step = ref
+        while step and file.ops[step] in (f.ATTR, f.CALL, f.ITEM):
+            if file.ops[step] == f.ATTR and file.text(step) == "objects":
+                return False
+            step = file.bases[step]
+        return self.resolver.is_eager(file, ref)
 
     def _argument(self, file: LoadedFile, call: int, position: int, keyword: str) -> int:
         args = file.args.get(call, [])
@@ -456,7 +503,7 @@ class Reach:
                 yield from self._function_edges(Function(value.key, value.receiver), index, use, caller, of=generators)
             elif isinstance(value, External):
                 sink = self.catalogue.sink(value.name, "iterate")
-                if sink is not None and not (use.flags & f.AWAITED):
+                if sink is not None and not use.flags & f.AWAITED and not self._is_prefetched(value, file, use.ref):
                     yield self._sink(sink, value.name, index, use, caller)
             elif isinstance(value, Instance):
                 for method in self.resolver.attribute(value, "__iter__"):
@@ -507,19 +554,19 @@ class Reach:
                 yield self._sink(RELATION, relation, index, use, caller)._replace(code="APL203")
 
     def _is_lazy_relation(self, file: LoadedFile, base: int, value: Instance, name: str) -> bool:
-        """A foreign key of a model, read on a row that a query in sight loaded without it."""
-        if not self.resolver.derives(value.key, MODEL) or not self._comes_from_loop(file, base):
+        """A relation of a model, read on a row that a query in sight loaded without it."""
+        if not self._comes_from_loop(file, base) or self.resolver.is_eager(file, base):
             return False
         for cls in self.resolver.line(value.key):
             if isinstance(cls, Class) and name in self.resolver.scope(cls.key).names:
                 owner = self.resolver.file_of(cls.key)
-                ref = self.resolver.scope(cls.key).names[name]
-                return (
-                    owner.ops[ref] == f.CALL
-                    and self._last_name(owner, ref) in _RELATIONS
-                    and not self.resolver.is_eager(file, base)
-                )
+                fields = self._fields(owner, self.resolver.scope(cls.key).names[name])
+                return bool(fields) and not any(self._comes_with_the_row(owner, field) for field in fields)
         return False
+
+    def _comes_with_the_row(self, file: LoadedFile, field: int) -> bool:
+        lazy = file.keywords.get(field, {}).get("lazy", 0)
+        return file.ops[lazy] == f.TEXT and file.text(lazy) in _LOADED_WITH_THE_ROW or file.ops[lazy] == f.LITERAL
 
     def _comes_from_loop(self, file: LoadedFile, ref: int) -> bool:
         while ref and file.ops[ref] in (f.ATTR, f.ITEM, f.AITER, f.ITER):

@@ -1,0 +1,524 @@
+"""Ways in which a name can lead to a sink, one small project each.
+
+`# expect CODE` marks every line on which exactly these codes are reported; all other lines stay silent.
+Files are separated by lines `### path`.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from agentperf_lint.analysis.run import analyze
+from agentperf_lint.config import Config
+
+CASES = {
+    "import alias": """
+### app.py
+import time as clock
+from time import sleep as nap
+async def f():
+    clock.sleep(1)  # expect APL101
+    nap(1)  # expect APL101
+""",
+    "re-export through a package": """
+### pkg/__init__.py
+from .inner.tools import load
+### pkg/inner/__init__.py
+### pkg/inner/tools.py
+import requests
+def load(url):
+    return requests.get(url)
+### main.py
+import pkg
+from pkg import load as fetch
+async def f(url):
+    pkg.load(url)  # expect APL102
+    return fetch(url)  # expect APL102
+""",
+    "relative imports": """
+### pkg/__init__.py
+### pkg/a/__init__.py
+### pkg/a/views.py
+from ..db import query
+from . import helpers
+async def f():
+    query()  # expect APL106
+    helpers.pause()  # expect APL101
+### pkg/a/helpers.py
+import time
+def pause():
+    time.sleep(3)
+### pkg/db.py
+import sqlite3
+def query():
+    return sqlite3.connect("x.db").execute("select 1").fetchall()
+""",
+    "star import": """
+### tools.py
+import subprocess
+def run(command):
+    subprocess.run(command, check=True)
+### app.py
+from tools import *
+async def f():
+    run(["ls"])  # expect APL105
+""",
+    "import in the function": """
+### app.py
+async def f():
+    from time import sleep
+    sleep(1)  # expect APL101
+""",
+    "alternative imports": """
+### app.py
+try:
+    from fasthttp import get
+except ImportError:
+    from requests import get
+async def f(url):
+    return get(url)  # expect APL102
+""",
+    "namespace package": """
+### ns/part/deep.py
+import time
+def wait():
+    time.sleep(1)
+### main.py
+from ns.part import deep
+import ns.part.deep
+async def f():
+    deep.wait()  # expect APL101
+    ns.part.deep.wait()  # expect APL101
+""",
+    "src layout": """
+### src/shop/__init__.py
+### src/shop/util.py
+import time
+def wait():
+    time.sleep(1)
+### tests/test_shop.py
+from shop.util import wait
+async def test():
+    wait()  # expect APL101
+""",
+    "module attribute": """
+### settings.py
+import requests
+session = requests.Session()
+### app.py
+import settings
+async def f(url):
+    return settings.session.get(url)  # expect APL102
+""",
+    "class attribute and subclass": """
+### base.py
+import requests
+class Base:
+    session = requests.Session()
+    def __init__(self):
+        self.other = requests.Session()
+### app.py
+from base import Base
+class Api(Base):
+    async def f(self, url):
+        self.session.get(url)  # expect APL102
+        return self.other.post(url)  # expect APL102
+""",
+    "attribute declared by annotation": """
+### app.py
+from pathlib import Path
+class Store:
+    root: Path
+    async def f(self):
+        return self.root.read_text()  # expect APL103
+""",
+    "annotated parameters": """
+### app.py
+from typing import Annotated, Optional
+import requests
+from fastapi import Depends
+from sqlalchemy.orm import Session
+def get_db(): ...
+SessionDep = Annotated[Session, Depends(get_db)]
+async def a(db: Session = Depends(get_db)):
+    db.commit()  # expect APL107
+async def b(db: Optional[Session], s: "requests.Session | None" = None):
+    db.commit()  # expect APL107
+    s.get("/")  # expect APL102
+async def c(db: Annotated[Session, Depends(get_db)], e: SessionDep):
+    db.commit()  # expect APL107
+    e.commit()  # expect APL107
+""",
+    "dependency without annotation": """
+### app.py
+import requests
+from fastapi import Depends
+def http():
+    with requests.Session() as session:
+        yield session
+async def f(s=Depends(http)):
+    s.get("/")  # expect APL102
+""",
+    "return annotation and inferred return": """
+### app.py
+import requests
+def declared() -> requests.Session:
+    return make()
+def inferred():
+    session = requests.Session()
+    return session
+async def f():
+    declared().get("/")  # expect APL102
+    inferred().get("/")  # expect APL102
+""",
+    "with as": """
+### app.py
+import requests
+async def f():
+    with requests.Session() as s:
+        s.get("/")  # expect APL102
+""",
+    "partial": """
+### app.py
+import functools, time
+pause = functools.partial(time.sleep, 1)
+async def f():
+    pause()  # expect APL101
+    functools.partial(time.sleep, 2)()  # expect APL101
+""",
+    "method through inheritance and super": """
+### base.py
+import time
+class Base:
+    def work(self):
+        time.sleep(1)
+### app.py
+from base import Base
+class Mid(Base):
+    pass
+class Leaf(Mid):
+    def work(self):
+        super().work()
+    async def f(self):
+        self.work()  # expect APL101
+async def g():
+    Mid().work()  # expect APL101
+""",
+    "override that does nothing": """
+### app.py
+import time
+class Base:
+    def work(self):
+        time.sleep(1)
+class Quiet(Base):
+    def work(self):
+        return 1
+async def f():
+    Quiet().work()
+""",
+    "abstract method": """
+### app.py
+import abc, time
+class Store(abc.ABC):
+    @abc.abstractmethod
+    def load(self): ...
+class Slow(Store):
+    def load(self):
+        time.sleep(1)
+async def f(store: Store):
+    store.load()  # expect APL101
+""",
+    "property, setter and cached property": """
+### app.py
+import functools, time
+class Conf:
+    @property
+    def value(self):
+        time.sleep(1)
+        return self
+    @value.setter
+    def value(self, new):
+        time.sleep(1)
+    @functools.cached_property
+    def other(self):
+        time.sleep(1)
+        return ""
+    def get(self):
+        return 1
+async def f(c: Conf):
+    c.value  # expect APL101
+    c.value.get()  # expect APL101
+    c.value = 3  # expect APL101
+    return c.other  # expect APL101
+""",
+    "constructor": """
+### app.py
+import time
+class Slow:
+    def __init__(self):
+        time.sleep(1)
+class Child(Slow):
+    pass
+async def f():
+    Slow()  # expect APL101
+    return Child()  # expect APL101
+""",
+    "decorator that keeps sync": """
+### app.py
+import functools, time
+def logged(fn):
+    @functools.wraps(fn)
+    def wrapper(*args):
+        return fn(*args)
+    return wrapper
+@logged
+def work():
+    time.sleep(1)
+async def f():
+    work()  # expect APL101
+""",
+    "decorator that makes async": """
+### app.py
+import asyncio, functools, time
+def offload(fn):
+    @functools.wraps(fn)
+    async def wrapper(*args):
+        return await asyncio.to_thread(fn, *args)
+    return wrapper
+@offload
+def work():
+    time.sleep(1)
+async def f():
+    await work()
+""",
+    "nested function called and not called": """
+### app.py
+import time
+async def f():
+    def inner():
+        time.sleep(1)
+    inner()  # expect APL101
+async def g(pool):
+    def inner():
+        time.sleep(1)
+    pool.submit(inner)
+""",
+    "lambda called": """
+### app.py
+import time
+async def f():
+    pause = lambda: time.sleep(1)
+    pause()  # expect APL101
+""",
+    "comprehension": """
+### app.py
+import requests
+async def f(urls):
+    return [requests.get(u) for u in urls]  # expect APL102 APL204
+""",
+    "generator runs when iterated": """
+### app.py
+import time
+def rows():
+    time.sleep(1)
+    yield 1
+async def f():
+    for row in rows():  # expect APL101
+        print(row)
+    return list(rows())  # expect APL101
+async def g(respond):
+    return respond(rows())
+""",
+    "context manager": """
+### app.py
+import contextlib, time
+@contextlib.contextmanager
+def guard():
+    time.sleep(1)
+    yield
+class Guard:
+    def __enter__(self):
+        time.sleep(1)
+    def __exit__(self, *args):
+        return None
+async def f():
+    with guard():  # expect APL101
+        pass
+    with Guard():  # expect APL101
+        pass
+    guard()
+""",
+    "callbacks": """
+### app.py
+import asyncio, time
+def work(*args):
+    time.sleep(1)
+async def f(items):
+    list(map(work, items))  # expect APL101
+    asyncio.get_running_loop().call_soon(work)  # expect APL101
+""",
+    "singleton in another module": """
+### store.py
+import sqlite3
+class Store:
+    def __init__(self):
+        self.con = sqlite3.connect("x.db")
+    def rows(self):
+        return self.con.execute("select 1").fetchall()
+store = Store()
+### app.py
+from store import store
+async def f():
+    return store.rows()  # expect APL106
+""",
+    "branches": """
+### app.py
+import httpx
+async def f(sync, url):
+    if sync:
+        client = httpx.Client()
+    else:
+        client = None
+    client.get(url)  # expect APL102
+async def g(url):
+    client = httpx.Client()  # expect APL115
+    client = httpx.AsyncClient()  # expect APL115
+    await client.get(url)
+""",
+    "isinstance": """
+### app.py
+from pathlib import Path
+async def f(p):
+    if isinstance(p, Path):
+        p.read_text()  # expect APL103
+    p.read_text()
+""",
+    "import cycle": """
+### a.py
+from b import g
+def f():
+    return g()
+### b.py
+from a import f
+import time
+def g():
+    time.sleep(1)
+    return f()
+### c.py
+from a import f
+async def h():
+    f()  # expect APL101
+""",
+    "recursion": """
+### app.py
+import time
+def a(n):
+    return b(n - 1) if n else time.sleep(1)
+def b(n):
+    return a(n - 1)
+async def f():
+    return b(9)  # expect APL101
+""",
+    "type checking imports do not run": """
+### app.py
+from typing import TYPE_CHECKING
+if TYPE_CHECKING:
+    import requests
+async def f(requests: dict, r: "requests.Response"):
+    return requests.get("key"), r.status_code
+""",
+    "local names win": """
+### app.py
+import time as _time
+class time:
+    @staticmethod
+    def sleep(n):
+        return n
+async def f(requests):
+    time.sleep(1)
+    requests.get("x")
+""",
+    "handed over, not called": """
+### app.py
+import asyncio, functools, subprocess, time
+from concurrent.futures import ThreadPoolExecutor
+from anyio import to_thread
+from asgiref.sync import sync_to_async
+from starlette.concurrency import run_in_threadpool
+def work():
+    time.sleep(1)
+class Service:
+    def work(self):
+        time.sleep(1)
+    async def f(self):
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self.work)
+        await loop.run_in_executor(None, self.work)
+        await loop.run_in_executor(None, lambda: self.work())
+        await loop.run_in_executor(None, functools.partial(subprocess.run, ["ls"]))
+        await to_thread.run_sync(work)
+        await sync_to_async(work)()
+        await run_in_threadpool(work)
+        with ThreadPoolExecutor() as pool:
+            await loop.run_in_executor(pool, work)
+@sync_to_async
+def decorated():
+    time.sleep(1)
+async def g():
+    await decorated()
+""",
+    "awaited methods that share a name": """
+### app.py
+import redis.asyncio as redis
+import asyncpg
+from anyio import Path
+r = redis.Redis()
+async def f(key, p):
+    await r.get(key)
+    conn = await asyncpg.connect()
+    await conn.execute("select 1")
+    if await Path(p).exists():
+        return await Path(p).read_text()
+""",
+    "sync functions and module level": """
+### app.py
+import asyncio, pathlib, time
+VERSION = pathlib.Path("VERSION").read_text()
+def cli():
+    time.sleep(1)
+    asyncio.run(main())
+async def main():
+    await asyncio.sleep(0)
+if __name__ == "__main__":
+    time.sleep(1)
+    cli()
+""",
+}
+
+_EXPECT = re.compile(r"#\s*expect\s+(?P<codes>APL\d+(?:\s+APL\d+)*)")
+
+
+def write_project(root: Path, text: str) -> set[tuple[str, int, str]]:
+    """Writes the files of a case and returns what must be reported: (path, line, code)."""
+    expected = set()
+    for part in re.split(r"^### ", text, flags=re.M)[1:]:
+        name, _, body = part.partition("\n")
+        path = root / name.strip()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(body)
+        for number, line in enumerate(body.splitlines(), 1):
+            match = _EXPECT.search(line)
+            if match:
+                expected.update((name.strip(), number, code) for code in match["codes"].split())
+    return expected
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = write_project(tmp_path, CASES[name])
+    monkeypatch.chdir(tmp_path)
+    report = analyze([tmp_path], Config(), root=tmp_path, jobs=1)
+    assert {(finding.path, finding.line, finding.code) for finding in report.findings} == expected
