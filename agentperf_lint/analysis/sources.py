@@ -71,7 +71,7 @@ def discover(paths: Iterable[Path], *, root: Path, exclude: Sequence[str] = ()) 
             found.update((file.path, file) for file in _Walk(absolute, root, exclude).files())
         else:
             found[absolute] = SourceFile(absolute, status.st_size, status.st_mtime_ns)
-    return sorted(found.values())
+    return [found[path] for path in sorted(found)]
 
 
 def is_excluded(path: Path, *, root: Path, exclude: Sequence[str]) -> bool:
@@ -123,21 +123,21 @@ class _Ignore:
 
     def verdict(self, path: str, name: str, is_directory: bool) -> bool | None:
         """Whether absolute `path`, which ends in `name`, is ignored; None when no pattern is about it."""
-        relative = path[self._prefix :]
-        if os.sep != "/":
-            relative = relative.replace(os.sep, "/")
-        if is_directory:
-            relative += "/"
-        if not self._is_candidate(relative, name):
+        if not self._is_candidate(path, name, is_directory):
             return None
-        return self._spec.check_file(relative).include
+        return self._spec.check_file(self._relative(path, is_directory)).include
 
-    def _is_candidate(self, relative: str, name: str) -> bool:
-        if name in self._names or relative.rstrip("/") in self._paths:
+    def _is_candidate(self, path: str, name: str, is_directory: bool) -> bool:
+        if name in self._names or (self._glob is not None and self._glob(name) is not None):
             return True
-        if self._glob is not None and self._glob(name) is not None:
-            return True
-        return any(match(relative) for match in self._others)
+        if not self._paths and not self._others:
+            return False
+        relative = self._relative(path, is_directory)
+        return relative.rstrip("/") in self._paths or any(match(relative) for match in self._others)
+
+    def _relative(self, path: str, is_directory: bool) -> str:
+        relative = path[self._prefix :].replace(os.sep, "/")
+        return relative + "/" if is_directory else relative
 
 
 class _Walk:
@@ -160,7 +160,7 @@ class _Walk:
             if ".gitignore" in names:
                 ignores = (_gitignore(directory), *ignores)
             for entry in entries:
-                if _is_directory(entry):
+                if entry.is_dir(follow_symlinks=False):
                     if not self._is_ignored(entry, ignores, True):
                         pending.append((entry.path, ignores))
                 elif entry.name.endswith(".py") and not self._is_ignored(entry, ignores, False):
@@ -227,19 +227,14 @@ def _source_file(entry: os.DirEntry[str]) -> SourceFile | None:
 
 def _is_printable(path: str) -> bool:
     """File names that are no valid Unicode cannot be shown or stored, so they are left out with a note."""
+    if path.isascii():
+        return True
     try:
         path.encode()
     except UnicodeEncodeError:
         LOG.warning("%s: the name is not valid Unicode, skipped", os.fsencode(path))
         return False
     return True
-
-
-def _is_directory(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir(follow_symlinks=False)
-    except OSError:
-        return False
 
 
 def _status(path: str) -> os.stat_result | None:
