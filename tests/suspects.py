@@ -26,7 +26,9 @@ def suspect_at(source: str, call: str, *, kind: str = "database", code: str = ""
     blocking `code`) it is a blocking one.
     """
     tree = ast.parse(source)
-    found = [node for node in ast.walk(tree) if isinstance(node, ast.expr) and ast.get_source_segment(source, node) == call]
+    found = [
+        node for node in ast.walk(tree) if isinstance(node, ast.expr) and ast.get_source_segment(source, node) == call
+    ]
     assert found, f"{call!r} is not in the source"
     expression = found[0]
     around = [node for node in _around(tree, expression) if node is not expression]

@@ -19,6 +19,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import msgspec
+
 from agentperf_rules.base import Place, Rule, Shape, one_step_lower
 from agentperf_rules.model import Finding, Suspect
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from libcst.metadata import CodeRange
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_SAFE_LENGTH = 2_000
+_MOST_NESTED = 250
+_LONGEST_UNKNOWN = 15_000
 
 
 def confirm(path: str, source: bytes, suspects: Sequence[Suspect], rules: Mapping[str, Rule]) -> list[Finding]:
@@ -183,6 +187,8 @@ class _Syntax:
         import libcst as cst
         from libcst.metadata import MetadataWrapper, PositionProvider
 
+        if _is_too_nested(text):
+            return None
         try:
             module = cst.parse_module(text)
             ranges = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
@@ -215,6 +221,7 @@ class _Syntax:
     def _path(self, start: tuple[int, int], end: tuple[int, int]) -> list[cst.CSTNode]:
         """From the module down to the expression that `start` and `end` bound (or the smallest around it)."""
         import libcst as cst
+
         from agentperf_rules.syntax import children
 
         path: list[cst.CSTNode] = [self.module]
@@ -252,6 +259,33 @@ def _parsed(text: str) -> ast.Module | None:
             return ast.parse(text)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+
+
+def _is_too_nested(text: str) -> bool:
+    """Whether LibCST's native parser, which has no limit of its own, could overflow the stack on `text`.
+
+    It takes some 1,500 brackets or 8,000 operators in one another, which short texts do not hold.
+    """
+    if len(text) <= _SAFE_LENGTH:
+        return False
+    tree = _parsed(text)
+    if tree is None:
+        return len(text) > _LONGEST_UNKNOWN or _bracket_depth(text) > _MOST_NESTED
+    level: list[ast.AST] = [tree]
+    depth = 0
+    while level and depth <= _MOST_NESTED:
+        # `a and b and c` is flat in ast and nested in LibCST
+        depth += max(len(node.values) if isinstance(node, ast.BoolOp) else 1 for node in level)
+        level = [child for node in level for child in ast.iter_child_nodes(node)]
+    return depth > _MOST_NESTED
+
+
+def _bracket_depth(text: str) -> int:
+    depth = deepest = 0
+    for bracket in re.findall(r"[()\[\]{}]", text):
+        depth += 1 if bracket in "([{" else -1
+        deepest = max(deepest, depth)
+    return deepest
 
 
 def _bounds(statement: ast.stmt) -> tuple[int, int]:

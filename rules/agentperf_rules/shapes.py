@@ -596,7 +596,9 @@ class _Judge:
             return None
         nodes = list(walk(self.shape.function.body, into_functions=False))
         values = [
-            value for _, names, value, is_mutation in _bindings(nodes, self.path) if names == {name.value} and not is_mutation
+            value
+            for _, names, value, is_mutation in _bindings(nodes, self.path)
+            if names == {name.value} and not is_mutation
         ]
         return _unwrapped(values[0]) if len(values) == 1 else None
 
@@ -701,7 +703,7 @@ def _batch_words(name: str) -> frozenset[str]:
     """The words of `name`, unless they say that it is only something about a batch (`batch_id`)."""
     found = words(name)
     last = name.lower().rpartition("_")[2]
-    return found if last not in _PART_OF_NAME or found & {"chunk"} and last in {"id", "key"} else frozenset()
+    return found if last not in _PART_OF_NAME or (found & {"chunk"} and last in {"id", "key"}) else frozenset()
 
 
 def _own_nodes(loop: RepeatingLoop) -> Iterator[cst.CSTNode]:

@@ -43,13 +43,15 @@ class Returns(NamedTuple):
     """Calling (or entering, awaiting, reading) `name` gives an instance of `type`.
 
     `elem` says what the result holds: `arg0` an instance of the class passed first, `self` what the
-    receiver holds, "" nothing known. `type` may be `elem` for "one element of what the receiver holds"
+    receiver holds, "" nothing known; `of` names the class of what it holds where that is fixed
+    (`pathlib.Path.iterdir`). `type` may be `elem` for "one element of what the receiver holds"
     (`QuerySet.get`) and `self` for the receiver itself (`Query.filter`).
     """
 
     name: str
     type: str
     elem: Literal["", "arg0", "self"] = ""
+    of: str = ""
 
 
 class Offloader(NamedTuple):
@@ -87,7 +89,8 @@ class Convention(NamedTuple):
     `receiver` is a regular expression that must match the whole last segment of the receiver
     (`self._db_session` -> `_db_session`), `methods` are the method names. `when` restricts it to calls that are awaited,
     to calls whose result is used at once without `await` (`sync`), or neither. `args` is a regular expression that must
-    match from the start of the first argument's source when not empty. `blocking`: report un-awaited use in async functions.
+    match from the start of the first argument's source when not empty, `head` one that must be found in all that is
+    written before the method (`db.query().filter()`). `blocking`: report un-awaited use in async functions.
     """
 
     receiver: str
@@ -102,3 +105,4 @@ class Convention(NamedTuple):
     write: bool = False
     when: Literal["any", "awaited", "sync"] = "any"
     args: str = ""
+    head: str = ""
