@@ -55,7 +55,7 @@ def main() -> int:
     stale = set(FOLDER.glob("*.md")) - {path for path, _ in pages()}
     if "--check" in sys.argv[1:]:
         for path in sorted({path for path, _ in differing} | stale):
-            print(f"{path} differs from the rules: run python docs/generate_rules.py")
+            sys.stdout.write(f"{path} differs from the rules: run python docs/generate_rules.py\n")
         return 1 if differing or stale else 0
     FOLDER.mkdir(exist_ok=True)
     for path, text in differing:

@@ -79,7 +79,9 @@ def test_tabs() -> None:
 
 
 def test_several_suspects_of_a_function_keep_their_order() -> None:
-    source = "def f(db, xs):\n    for x in xs:\n        db.get(x)\n        db.put(x)\n    return [db.ask(x) for x in xs]\n"
+    source = (
+        "def f(db, xs):\n    for x in xs:\n        db.get(x)\n        db.put(x)\n    return [db.ask(x) for x in xs]\n"
+    )
     suspects = [suspect_at(source, call) for call in ("db.ask(x)", "db.get(x)", "db.put(x)")]
     assert [finding.line for finding in confirmed(source, *suspects)] == [5, 3, 4]
 
@@ -188,7 +190,9 @@ def test_waits_that_cannot_wait(call: str) -> None:
     assert confirmed(source, suspect_at(source, call, kind="sync", code="APL113")) == []
 
 
-@pytest.mark.parametrize("call", ["lock.acquire()", "jobs.get()", "jobs.get(timeout=5)", "thread.join()", "future.result()"])
+@pytest.mark.parametrize(
+    "call", ["lock.acquire()", "jobs.get()", "jobs.get(timeout=5)", "thread.join()", "future.result()"]
+)
 def test_waits(call: str) -> None:
     source = f"async def f(lock, jobs, thread, future):\n    {call}\n"
     assert len(confirmed(source, suspect_at(source, call, kind="sync", code="APL113"))) == 1
@@ -213,7 +217,12 @@ def test_results_of_futures_that_are_done(case: str) -> None:
 
 def test_locks_matter_when_the_body_awaits() -> None:
     source = "async def f(lock):\n    with lock:\n        {}\n"
-    for body, expected in {"x = 1": 0, "await g()": 1, "async for _ in g(): pass": 1, "async def h():\n            await g()": 0}.items():
+    for body, expected in {
+        "x = 1": 0,
+        "await g()": 1,
+        "async for _ in g(): pass": 1,
+        "async def h():\n            await g()": 0,
+    }.items():
         text = source.format(body)
         suspect = suspect_at(text, "lock", kind="sync", code="APL113")
         suspect = msgspec.structs.replace(
@@ -243,6 +252,12 @@ def test_clients_built_once_are_possible(body: str, sure: bool) -> None:
 
 
 def test_offloads_that_go_nowhere() -> None:
-    for statement, expected in {"asyncio.to_thread(g)": 1, "t = asyncio.to_thread(g)": 0, "use(asyncio.to_thread(g))": 0}.items():
+    for statement, expected in {
+        "asyncio.to_thread(g)": 1,
+        "t = asyncio.to_thread(g)": 0,
+        "use(asyncio.to_thread(g))": 0,
+    }.items():
         source = f"async def f(g):\n    {statement}\n"
-        assert len(confirmed(source, suspect_at(source, "asyncio.to_thread(g)", kind="sync", code="APL120"))) == expected
+        assert (
+            len(confirmed(source, suspect_at(source, "asyncio.to_thread(g)", kind="sync", code="APL120"))) == expected
+        )

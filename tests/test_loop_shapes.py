@@ -10,131 +10,624 @@ from suspects import confirmed, suspect_at
 QUERY = "db.get(x)"
 
 ONE_PER_ELEMENT = {
-    "for": ("def f(db, xs):\n    for x in xs:\n        db.get(x)\n", QUERY),
-    "async for over rows": ("async def f(db):\n    async for x in db.rows():\n        await db.get(x)\n", QUERY),
-    "comprehension": ("def f(db, xs):\n    return [db.get(x) for x in xs]\n", QUERY),
-    "comprehension condition": ("def f(db, xs):\n    return [x for x in xs if db.get(x)]\n", QUERY),
-    "inner clause": ("def f(db, xs):\n    return [y for x in xs for y in db.get(x)]\n", QUERY),
-    "dict comprehension": ("def f(db, xs):\n    return {x: db.get(x) for x in xs}\n", QUERY),
-    "map with a lambda": ("def f(db, xs):\n    return list(map(lambda x: db.get(x), xs))\n", QUERY),
-    "map with a function": ("def f(db, xs):\n    return list(map(db.get, xs))\n", "map(db.get, xs)"),
-    "while that pops": ("def f(db, xs):\n    while xs:\n        x = xs.pop()\n        db.get(x)\n", QUERY),
-    "while with an index": ("def f(db, xs):\n    i = 0\n    while i < len(xs):\n        db.get(xs[i])\n        i += 1\n", "db.get(xs[i])"),
-    "through a local": ("def f(db, xs):\n    for row in xs:\n        x = row['id']\n        db.get(x)\n", QUERY),
-    "elements of a chunk": ("def f(db, xs):\n    for chunk in chunks(xs):\n        for x in chunk:\n            db.get(x)\n", QUERY),
-    "id of a batch": ("def f(db, batch_ids):\n    for batch_id in batch_ids:\n        db.get(batch_id)\n", "db.get(batch_id)"),
+    "for": (
+        """
+        def f(db, xs):
+            for x in xs:
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "async for over rows": (
+        """
+        async def f(db):
+            async for x in db.rows():
+                await db.get(x)
+        """,
+        QUERY,
+    ),
+    "comprehension": (
+        """
+        def f(db, xs):
+            return [db.get(x) for x in xs]
+        """,
+        QUERY,
+    ),
+    "comprehension condition": (
+        """
+        def f(db, xs):
+            return [x for x in xs if db.get(x)]
+        """,
+        QUERY,
+    ),
+    "inner clause": (
+        """
+        def f(db, xs):
+            return [y for x in xs for y in db.get(x)]
+        """,
+        QUERY,
+    ),
+    "dict comprehension": (
+        """
+        def f(db, xs):
+            return {x: db.get(x) for x in xs}
+        """,
+        QUERY,
+    ),
+    "map with a lambda": (
+        """
+        def f(db, xs):
+            return list(map(lambda x: db.get(x), xs))
+        """,
+        QUERY,
+    ),
+    "map with a function": (
+        """
+        def f(db, xs):
+            return list(map(db.get, xs))
+        """,
+        "map(db.get, xs)",
+    ),
+    "while that pops": (
+        """
+        def f(db, xs):
+            while xs:
+                x = xs.pop()
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "while with an index": (
+        """
+        def f(db, xs):
+            i = 0
+            while i < len(xs):
+                db.get(xs[i])
+                i += 1
+        """,
+        "db.get(xs[i])",
+    ),
+    "through a local": (
+        """
+        def f(db, xs):
+            for row in xs:
+                x = row['id']
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "elements of a chunk": (
+        """
+        def f(db, xs):
+            for chunk in chunks(xs):
+                for x in chunk:
+                    db.get(x)
+        """,
+        QUERY,
+    ),
+    "id of a batch": (
+        """
+        def f(db, batch_ids):
+            for batch_id in batch_ids:
+                db.get(batch_id)
+        """,
+        "db.get(batch_id)",
+    ),
     "a retry per element": (
-        "def f(db, xs):\n    for x in xs:\n        for attempt in range(3):\n            try:\n                db.get(x)\n                break\n            except OSError:\n                continue\n",
+        """
+        def f(db, xs):
+            for x in xs:
+                for attempt in range(3):
+                    try:
+                        db.get(x)
+                        break
+                    except OSError:
+                        continue
+        """,
         QUERY,
     ),
     "pages per element": (
-        "def f(db, xs):\n    for x in xs:\n        token = None\n        while True:\n            r = db.get(x, token)\n            token = r.next\n            if not token:\n                break\n",
+        """
+        def f(db, xs):
+            for x in xs:
+                token = None
+                while True:
+                    r = db.get(x, token)
+                    token = r.next
+                    if not token:
+                        break
+        """,
         "db.get(x, token)",
     ),
     "pause only after an error": (
-        "def f(db, xs):\n    for x in xs:\n        try:\n            db.get(x)\n        except OSError:\n            time.sleep(1)\n",
+        """
+        def f(db, xs):
+            for x in xs:
+                try:
+                    db.get(x)
+                except OSError:
+                    time.sleep(1)
+        """,
         QUERY,
     ),
     "error exit": (
-        "def f(db, xs):\n    for x in xs:\n        r = db.get(x)\n        if r.status != 200:\n            return\n", QUERY
-    ),
-    "names of a comprehension stay there": (
-        "def f(db, xs, m):\n    for x in xs:\n        rows = db.get(x, m.id)\n        ids = {m.user for m in rows}\n        use(ids)\n",
-        "db.get(x, m.id)",
-    ),
-    "range of a length": ("def f(db, n):\n    for i in range(n):\n        db.get(i)\n", "db.get(i)"),
-    "module level": ("for x in read():\n    db.get(x)\n", QUERY),
-    "method of a class": ("class C:\n    def f(self, xs):\n        for x in xs:\n            self.db.get(x)\n", "self.db.get(x)"),
-}  # fmt: skip
-
-INNOCENT = {
-    "iterable": ("def f(db, x):\n    for y in db.get(x):\n        print(y)\n", QUERY),
-    "else": ("def f(db, xs, x):\n    for y in xs:\n        print(y)\n    else:\n        db.get(x)\n", QUERY),
-    "iterable of a comprehension": ("def f(db, x):\n    return [y for y in db.get(x)]\n", QUERY),
-    "attempts": (
-        "def f(db, x):\n    for attempt in range(n):\n        try:\n            return db.get(x)\n        except OSError:\n            pass\n",
+        """
+        def f(db, xs):
+            for x in xs:
+                r = db.get(x)
+                if r.status != 200:
+                    return
+        """,
         QUERY,
     ),
-    "max retries": ("def f(db, x):\n    for i in range(self.max_retries):\n        r = db.get(x)\n", QUERY),
-    "tenacity": ("def f(db, x):\n    for attempt in Retrying(stop=3):\n        with attempt:\n            db.get(x)\n", QUERY),
+    "names of a comprehension stay there": (
+        """
+        def f(db, xs, m):
+            for x in xs:
+                rows = db.get(x, m.id)
+                ids = {m.user for m in rows}
+                use(ids)
+        """,
+        "db.get(x, m.id)",
+    ),
+    "range of a length": (
+        """
+        def f(db, n):
+            for i in range(n):
+                db.get(i)
+        """,
+        "db.get(i)",
+    ),
+    "module level": (
+        """
+        for x in read():
+            db.get(x)
+        """,
+        QUERY,
+    ),
+    "method of a class": (
+        """
+        class C:
+            def f(self, xs):
+                for x in xs:
+                    self.db.get(x)
+        """,
+        "self.db.get(x)",
+    ),
+}
+
+INNOCENT = {
+    "iterable": (
+        """
+        def f(db, x):
+            for y in db.get(x):
+                print(y)
+        """,
+        QUERY,
+    ),
+    "else": (
+        """
+        def f(db, xs, x):
+            for y in xs:
+                print(y)
+            else:
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "iterable of a comprehension": (
+        """
+        def f(db, x):
+            return [y for y in db.get(x)]
+        """,
+        QUERY,
+    ),
+    "attempts": (
+        """
+        def f(db, x):
+            for attempt in range(n):
+                try:
+                    return db.get(x)
+                except OSError:
+                    pass
+        """,
+        QUERY,
+    ),
+    "max retries": (
+        """
+        def f(db, x):
+            for i in range(self.max_retries):
+                r = db.get(x)
+        """,
+        QUERY,
+    ),
+    "tenacity": (
+        """
+        def f(db, x):
+            for attempt in Retrying(stop=3):
+                with attempt:
+                    db.get(x)
+        """,
+        QUERY,
+    ),
     "async tenacity": (
-        "async def f(db, x):\n    async for a in AsyncRetrying():\n        with a:\n            await db.get(x)\n", QUERY
+        """
+        async def f(db, x):
+            async for a in AsyncRetrying():
+                with a:
+                    await db.get(x)
+        """,
+        QUERY,
     ),
     "while with success": (
-        "def f(db, x):\n    while True:\n        try:\n            db.get(x)\n            break\n        except OSError:\n            pass\n",
+        """
+        def f(db, x):
+            while True:
+                try:
+                    db.get(x)
+                    break
+                except OSError:
+                    pass
+        """,
         QUERY,
     ),
     "cursor": (
-        "def f(db):\n    cursor = None\n    while True:\n        r = db.get(cursor)\n        cursor = r.next\n        if not cursor:\n            break\n",
+        """
+        def f(db):
+            cursor = None
+            while True:
+                r = db.get(cursor)
+                cursor = r.next
+                if not cursor:
+                    break
+        """,
         "db.get(cursor)",
     ),
     "offset": (
-        "def f(db):\n    offset = 0\n    while offset < total:\n        db.get(offset)\n        offset += 100\n", "db.get(offset)"
+        """
+        def f(db):
+            offset = 0
+            while offset < total:
+                db.get(offset)
+                offset += 100
+        """,
+        "db.get(offset)",
     ),
     "key of the last row in a for": (
-        "def f(db, n):\n    last = 0\n    for i in range(n):\n        rows = db.get(last)\n        last = rows[-1].id\n", "db.get(last)"
+        """
+        def f(db, n):
+            last = 0
+            for i in range(n):
+                rows = db.get(last)
+                last = rows[-1].id
+        """,
+        "db.get(last)",
     ),
-    "page numbers": ("def f(db, n):\n    for page in range(1, n):\n        db.get(page)\n", "db.get(page)"),
+    "page numbers": (
+        """
+        def f(db, n):
+            for page in range(1, n):
+                db.get(page)
+        """,
+        "db.get(page)",
+    ),
     "slices": (
-        "def f(db, xs):\n    for i in range(0, len(xs), 500):\n        part = xs[i:i+500]\n        db.get(part)\n", "db.get(part)"
+        """
+        def f(db, xs):
+            for i in range(0, len(xs), 500):
+                part = xs[i:i+500]
+                db.get(part)
+        """,
+        "db.get(part)",
     ),
-    "batched": ("def f(db, xs):\n    for x in batched(xs, 100):\n        db.get(x)\n", QUERY),
-    "own chunk function": ("def f(db, xs):\n    for x in in_safe_chunks(xs):\n        db.get(x)\n", QUERY),
-    "chunk of ids": ("def f(db, xs):\n    for chunk_ids in split(xs):\n        db.get(chunk_ids)\n", "db.get(chunk_ids)"),
-    "poll": ("async def f(db, x):\n    while True:\n        s = await db.get(x)\n        if s.done:\n            return\n        await asyncio.sleep(5)\n", QUERY),
-    "poll with a timeout": ("def f(db, x):\n    while time.time() - start < timeout:\n        s = db.get(x)\n", QUERY),
-    "worker": ("async def f(db, queue):\n    while True:\n        x = await queue.get()\n        await db.get(x)\n", QUERY),
-    "worker until stopped": ("def f(db, s):\n    while not s.stopped:\n        x = s.take()\n        db.get(x)\n", QUERY),
-    "literal": ("def f(db, a, b):\n    for x in (a, b):\n        db.get(x)\n", QUERY),
-    "literal in a local": ("def f(db):\n    kinds = ['a', 'b']\n    for x in kinds:\n        db.get(x)\n", QUERY),
-    "constant": ("def f(db):\n    for x in _KNOWN_KINDS:\n        db.get(x)\n", QUERY),
-    "items of a constant": ("def f(db):\n    for k, x in settings.TABLES.items():\n        db.get(x)\n", QUERY),
-    "enumerated constant": ("def f(db):\n    for i, x in enumerate(KINDS):\n        db.get(x)\n", QUERY),
-    "enum": ("def f(db):\n    for x in State:\n        db.get(x)\n", QUERY),
-    "small range": ("def f(db):\n    for x in range(3):\n        db.get(x)\n", QUERY),
-    "the first five": ("def f(db, xs):\n    for x in xs[:5]:\n        db.get(x)\n", QUERY),
+    "batched": (
+        """
+        def f(db, xs):
+            for x in batched(xs, 100):
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "own chunk function": (
+        """
+        def f(db, xs):
+            for x in in_safe_chunks(xs):
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "chunk of ids": (
+        """
+        def f(db, xs):
+            for chunk_ids in split(xs):
+                db.get(chunk_ids)
+        """,
+        "db.get(chunk_ids)",
+    ),
+    "poll": (
+        """
+        async def f(db, x):
+            while True:
+                s = await db.get(x)
+                if s.done:
+                    return
+                await asyncio.sleep(5)
+        """,
+        QUERY,
+    ),
+    "poll with a timeout": (
+        """
+        def f(db, x):
+            while time.time() - start < timeout:
+                s = db.get(x)
+        """,
+        QUERY,
+    ),
+    "worker": (
+        """
+        async def f(db, queue):
+            while True:
+                x = await queue.get()
+                await db.get(x)
+        """,
+        QUERY,
+    ),
+    "worker until stopped": (
+        """
+        def f(db, s):
+            while not s.stopped:
+                x = s.take()
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "literal": (
+        """
+        def f(db, a, b):
+            for x in (a, b):
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "literal in a local": (
+        """
+        def f(db):
+            kinds = ['a', 'b']
+            for x in kinds:
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "constant": (
+        """
+        def f(db):
+            for x in _KNOWN_KINDS:
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "items of a constant": (
+        """
+        def f(db):
+            for k, x in settings.TABLES.items():
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "enumerated constant": (
+        """
+        def f(db):
+            for i, x in enumerate(KINDS):
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "enum": (
+        """
+        def f(db):
+            for x in State:
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "small range": (
+        """
+        def f(db):
+            for x in range(3):
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "the first five": (
+        """
+        def f(db, xs):
+            for x in xs[:5]:
+                db.get(x)
+        """,
+        QUERY,
+    ),
     "returns in the branch that calls": (
-        "def f(db, xs):\n    for x in xs:\n        if x.matches:\n            return db.get(x)\n", QUERY
+        """
+        def f(db, xs):
+            for x in xs:
+                if x.matches:
+                    return db.get(x)
+        """,
+        QUERY,
     ),
-    "breaks after the call": ("def f(db, xs):\n    for x in xs:\n        db.get(x)\n        break\n", QUERY),
-    "relay": ("async def f(db, ws):\n    async for x in ws:\n        await db.get(x)\n", QUERY),
-    "consumer": ("def f(db, consumer):\n    for x in consumer:\n        db.get(x)\n", QUERY),
-    "rate limit": ("def f(db, xs):\n    for x in xs:\n        db.get(x)\n        time.sleep(0.2)\n", QUERY),
-    "rate limiter": ("async def f(db, xs):\n    for x in xs:\n        async with self.limiter:\n            await db.get(x)\n", QUERY),
-    "server each": ("def f(servers, x):\n    for server in servers:\n        server.client.get(x)\n", "server.client.get(x)"),
+    "breaks after the call": (
+        """
+        def f(db, xs):
+            for x in xs:
+                db.get(x)
+                break
+        """,
+        QUERY,
+    ),
+    "relay": (
+        """
+        async def f(db, ws):
+            async for x in ws:
+                await db.get(x)
+        """,
+        QUERY,
+    ),
+    "consumer": (
+        """
+        def f(db, consumer):
+            for x in consumer:
+                db.get(x)
+        """,
+        QUERY,
+    ),
+    "rate limit": (
+        """
+        def f(db, xs):
+            for x in xs:
+                db.get(x)
+                time.sleep(0.2)
+        """,
+        QUERY,
+    ),
+    "rate limiter": (
+        """
+        async def f(db, xs):
+            for x in xs:
+                async with self.limiter:
+                    await db.get(x)
+        """,
+        QUERY,
+    ),
+    "server each": (
+        """
+        def f(servers, x):
+            for server in servers:
+                server.client.get(x)
+        """,
+        "server.client.get(x)",
+    ),
     "server each through a local": (
-        "def f(entries):\n    for entry in entries:\n        if not (hub := entry.data).ok:\n            continue\n        hub.api.get(1)\n",
+        """
+        def f(entries):
+            for entry in entries:
+                if not (hub := entry.data).ok:
+                    continue
+                hub.api.get(1)
+        """,
         "hub.api.get(1)",
     ),
-    "client by key": ("def f(self, xs):\n    for x in xs:\n        self.clients[x].get(1)\n", "self.clients[x].get(1)"),
-    "client for each": ("def f(xs):\n    for x in xs:\n        with Client(x) as c:\n            c.get(1)\n", "c.get(1)"),
-    "statements": ("def f(db, todo):\n    for s in todo:\n        db.execute(s)\n", "db.execute(s)"),
-    "ddl": ("def f(db, xs):\n    for x in xs:\n        db.execute(f'DROP TABLE {x}')\n", "db.execute(f'DROP TABLE {x}')"),
+    "client by key": (
+        """
+        def f(self, xs):
+            for x in xs:
+                self.clients[x].get(1)
+        """,
+        "self.clients[x].get(1)",
+    ),
+    "client for each": (
+        """
+        def f(xs):
+            for x in xs:
+                with Client(x) as c:
+                    c.get(1)
+        """,
+        "c.get(1)",
+    ),
+    "statements": (
+        """
+        def f(db, todo):
+            for s in todo:
+                db.execute(s)
+        """,
+        "db.execute(s)",
+    ),
+    "ddl": (
+        """
+        def f(db, xs):
+            for x in xs:
+                db.execute(f'DROP TABLE {x}')
+        """,
+        "db.execute(f'DROP TABLE {x}')",
+    ),
     "table names": (
-        "def f(db, xs):\n    for x in xs:\n        db.execute(f'SELECT count(*) FROM {x}')\n", "db.execute(f'SELECT count(*) FROM {x}')"
+        """
+        def f(db, xs):
+            for x in xs:
+                db.execute(f'SELECT count(*) FROM {x}')
+        """,
+        "db.execute(f'SELECT count(*) FROM {x}')",
     ),
-    "models": ("def f(s, xs):\n    for m in xs:\n        s.query(m).delete()\n", "s.query(m).delete()"),
-    "executemany": ("def f(db, xs):\n    for x in xs:\n        db.executemany(sql, x)\n", "db.executemany(sql, x)"),
-    "pipeline": ("def f(r, xs):\n    with r.pipeline() as p:\n        for x in xs:\n            p.get(x)\n", "p.get(x)"),
-    "collected into a batch": ("def f(s, batch, xs):\n    for x in xs:\n        batch.add(s.delete(x))\n", "s.delete(x)"),
-    "once, outside": ("def f(db, x):\n    db.get(x)\n", QUERY),
-    "nested function": ("def f(db, xs):\n    for x in xs:\n        def g():\n            db.get(x)\n", QUERY),
+    "models": (
+        """
+        def f(s, xs):
+            for m in xs:
+                s.query(m).delete()
+        """,
+        "s.query(m).delete()",
+    ),
+    "executemany": (
+        """
+        def f(db, xs):
+            for x in xs:
+                db.executemany(sql, x)
+        """,
+        "db.executemany(sql, x)",
+    ),
+    "pipeline": (
+        """
+        def f(r, xs):
+            with r.pipeline() as p:
+                for x in xs:
+                    p.get(x)
+        """,
+        "p.get(x)",
+    ),
+    "collected into a batch": (
+        """
+        def f(s, batch, xs):
+            for x in xs:
+                batch.add(s.delete(x))
+        """,
+        "s.delete(x)",
+    ),
+    "once, outside": (
+        """
+        def f(db, x):
+            db.get(x)
+        """,
+        QUERY,
+    ),
+    "nested function": (
+        """
+        def f(db, xs):
+            for x in xs:
+                def g():
+                    db.get(x)
+        """,
+        QUERY,
+    ),
     "outer loop it does not depend on": (
-        "def f(db, xs, x):\n    for y in xs:\n        for attempt in range(3):\n            db.get(x)\n", QUERY
+        """
+        def f(db, xs, x):
+            for y in xs:
+                for attempt in range(3):
+                    db.get(x)
+        """,
+        QUERY,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", ONE_PER_ELEMENT)
 def test_reports_one_call_per_element(case: str) -> None:
-    source, call = ONE_PER_ELEMENT[case]
+    source, call = dedent(ONE_PER_ELEMENT[case][0]), ONE_PER_ELEMENT[case][1]
     findings = confirmed(source, suspect_at(source, call))
     assert [finding.confidence in {"definite", "likely"} for finding in findings] == [True]
 
 
 @pytest.mark.parametrize("case", INNOCENT)
 def test_stays_silent(case: str) -> None:
-    source, call = INNOCENT[case]
+    source, call = dedent(INNOCENT[case][0]), INNOCENT[case][1]
     assert confirmed(source, suspect_at(source, call)) == []
 
 
@@ -210,12 +703,12 @@ def test_an_element_that_asks_for_itself_is_reported_through_helpers_only() -> N
 
 
 def test_requests_started_together_are_fine_and_queries_are_not() -> None:
-    source = """
+    source = dedent("""
         async def f(c, xs):
             return await asyncio.gather(*[c.get(x) for x in xs])
-        """
-    assert confirmed(source.replace("\n        ", "\n"), suspect_at(source.replace("\n        ", "\n"), "c.get(x)", kind="http")) == []
-    findings = confirmed(dedent(source), suspect_at(dedent(source), "c.get(x)"))
+        """)
+    assert confirmed(source, suspect_at(source, "c.get(x)", kind="http")) == []
+    findings = confirmed(source, suspect_at(source, "c.get(x)"))
     assert [finding.code for finding in findings] == ["APL208"]
 
 

@@ -197,7 +197,7 @@ class _Syntax:
         return cls(module, ranges, offset)
 
     def shape(self, start: tuple[int, int], end: tuple[int, int], place: Place) -> Shape | None:
-        """The outermost expression from `start` to `end` (file line, 0-based character column) with what encloses it."""
+        """The expression from `start` to `end` (line in the file, 0-based character column) and what encloses it."""
         import libcst as cst
 
         path = self._path((start[0] - self.offset, start[1]), (end[0] - self.offset, end[1]))

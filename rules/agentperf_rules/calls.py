@@ -26,20 +26,10 @@ _TIMEOUT_POSITION = {"get": 1, "put": 2, "acquire": 1, "join": 0, "result": 0, "
 _FLAG_POSITION = {"get": 0, "put": 1, "acquire": 0}
 _STARTUP = frozenset(
     {
-        "startup",
-        "start",
-        "setup",
-        "init",
-        "initialize",
-        "initialise",
-        "lifespan",
-        "connect",
-        "main",
-        "open",
-        "create",
-        "build",
+        "startup", "start", "setup", "init", "initialize", "initialise", "lifespan", "connect", "main",
+        "open", "create", "build",
     }
-)
+)  # fmt: skip
 _WAITED = frozenset({"wait", "as_completed", "gather", "wrap_future", "wait_for", "shield"})
 
 
@@ -115,7 +105,7 @@ def _before(body: cst.CSTNode, call: cst.Call) -> Iterator[cst.CSTNode]:
 
 def _tells_done(node: cst.CSTNode, future: str) -> bool:
     if isinstance(node, cst.Await):
-        return future in {dotted(node.expression)} or (
+        return future == dotted(node.expression) or (
             isinstance(node.expression, cst.Call) and _mentions(node.expression, future)
         )
     if not isinstance(node, cst.Call):

@@ -9,8 +9,10 @@ from agentperf_rules.shapes import enclosing_loops
 from agentperf_rules.syntax import last_name, target_names, text_of, walk
 
 _LOADERS = frozenset(
-    {"select_related", "prefetch_related", "joinedload", "selectinload", "subqueryload", "immediateload", "contains_eager",
-     "prefetch_related_objects", "prefetch", "with_related"}
+    {
+        "select_related", "prefetch_related", "joinedload", "selectinload", "subqueryload", "immediateload",
+        "contains_eager", "prefetch_related_objects", "prefetch", "with_related",
+    }
 )  # fmt: skip
 
 

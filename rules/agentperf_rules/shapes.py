@@ -39,62 +39,73 @@ _FEW_TIMES = 32
 _FEW_SLICED = 5
 
 _STARTERS = frozenset(
-    {"gather", "create_task", "ensure_future", "start_soon", "as_completed", "wait", "submit", "spawn", "add_task"}
-)
+    {
+        "gather", "create_task", "ensure_future", "start_soon", "as_completed", "wait", "submit", "spawn",
+        "add_task",
+    }
+)  # fmt: skip
 _MAPPERS = frozenset({"map", "starmap", "filter", "imap", "amap", "imap_unordered"})
 _KEYED = frozenset({"sorted", "min", "max"})
 _PASS_THROUGH = frozenset(
-    {"enumerate", "sorted", "reversed", "list", "tuple", "set", "iter", "frozenset", "tqdm", "track"}
-)
+    {
+        "enumerate", "sorted", "reversed", "list", "tuple", "set", "iter", "frozenset", "tqdm", "track",
+    }
+)  # fmt: skip
 _VIEWS = frozenset({"items", "keys", "values", "copy"})
 _POPS = frozenset({"pop", "popleft", "popitem"})
 _MUTATORS = frozenset({"append", "appendleft", "extend", "add", "insert", "update", "setdefault", "push"})
 
 _BATCH = frozenset(
-    {"batch", "batched", "chunk", "chunked", "page", "grouper", "slice", "partition", "bucket", "window"}
-)
+    {
+        "batch", "batched", "chunk", "chunked", "page", "grouper", "slice", "partition", "bucket", "window",
+    }
+)  # fmt: skip
 _PLURAL_BATCHES = frozenset({"batches", "chunks", "pages", "slices", "partitions", "windows", "paginator"})
 _PART_OF_NAME = frozenset({"id", "name", "key", "number", "num", "index", "start", "size", "url", "count"})
 _AGAIN = frozenset(
-    {"attempt", "retry", "try", "turn", "iteration", "iter", "step", "round", "epoch", "repeat", "depth", "tick", "retrying",
-     "asyncretrying", "backoff", "poll", "time"}
+    {
+        "attempt", "retry", "try", "turn", "iteration", "iter", "step", "round", "epoch", "repeat", "depth",
+        "tick", "retrying", "asyncretrying", "backoff", "poll", "time",
+    }
 )  # fmt: skip
 _PAGING = frozenset({"page", "offset", "skip", "cursor", "token", "pagination", "paginate", "paginator"})
 _SERVERS = frozenset(
-    {"server", "client", "conn", "connection", "host", "hostname", "node", "shard", "replica", "peer", "worker", "device",
-     "backend", "provider", "engine", "pool", "broker", "instance", "region", "tenant", "database", "db", "schema", "hub",
-     "coordinator", "controller", "cluster", "mirror", "gateway", "adapter", "api", "endpoint", "service", "entry", "account",
-     "plugin", "handler", "redis", "session", "bucket", "zone", "camera", "sensor", "integration", "driver", "source"}
+    {
+        "server", "client", "conn", "connection", "host", "hostname", "node", "shard", "replica", "peer",
+        "worker", "device", "backend", "provider", "engine", "pool", "broker", "instance", "region", "tenant",
+        "database", "db", "schema", "hub", "coordinator", "controller", "cluster", "mirror", "gateway",
+        "adapter", "api", "endpoint", "service", "entry", "account", "plugin", "handler", "redis", "session",
+        "bucket", "zone", "camera", "sensor", "integration", "driver", "source",
+    }
 )  # fmt: skip
 _ADDRESSES = frozenset(
-    {"server", "host", "hostname", "node", "shard", "replica", "peer", "region", "tenant", "database", "schema", "cluster",
-     "mirror", "gateway", "backend", "provider", "endpoint", "zone"}
+    {
+        "server", "host", "hostname", "node", "shard", "replica", "peer", "region", "tenant", "database",
+        "schema", "cluster", "mirror", "gateway", "backend", "provider", "endpoint", "zone",
+    }
 )  # fmt: skip
 _STATEMENTS = frozenset(
     {
-        "table",
-        "statement",
-        "stmt",
-        "ddl",
-        "migration",
-        "pragma",
-        "trigger",
-        "extension",
-        "view",
-        "script",
-        "sql",
-        "command",
+        "table", "statement", "stmt", "ddl", "migration", "pragma", "trigger", "extension", "view", "script",
+        "sql", "command",
     }
-)
+)  # fmt: skip
 _STREAMS = frozenset(
-    {"websocket", "ws", "socket", "stream", "subscription", "consumer", "pubsub", "listen", "listener", "message", "event",
-     "queue", "channel", "receive", "watch", "notification", "update", "frame", "change"}
+    {
+        "websocket", "ws", "socket", "stream", "subscription", "consumer", "pubsub", "listen", "listener",
+        "message", "event", "queue", "channel", "receive", "watch", "notification", "update", "frame",
+        "change",
+    }
 )  # fmt: skip
 _WAITS = frozenset({"sleep", "throttle", "rate_limit", "wait_for_token", "wait_for_slot"})
 _LIMITERS = frozenset({"limiter", "throttle", "throttler", "ratelimit", "ratelimiter", "rate"})
 _SEMAPHORES = frozenset({"semaphore", "sem", "limiter", "limit", "throttle"})
 _BUFFERS = frozenset({"pipe", "pipeline", "batch", "bulk", "batcher"})
-_FACTORIES = frozenset({"connect", "client", "resource", "from_url", "create_engine", "engine", "open", "connection"})
+_FACTORIES = frozenset(
+    {
+        "connect", "client", "resource", "from_url", "create_engine", "engine", "open", "connection",
+    }
+)  # fmt: skip
 _BULK = re.compile(
     r"executemany|bulk|add_all|insert_many|mset|mget|_batch$|^batch_|copy_(from|records|expert)|execute_values"
 )

@@ -12,7 +12,8 @@ class BlockingThreadSync(BlockingRule):
     `acquire(blocking=False)`, `get_nowait()`, `timeout=0`, the result of a future that is known to be done.
 
     ## Why is this bad?
-    The event loop stops until another thread acts. When that thread waits for the event loop in turn, both wait forever.
+    The event loop stops until another thread acts. When that thread waits for the event loop in turn, both wait
+    forever.
 
     ## Example
     ```python

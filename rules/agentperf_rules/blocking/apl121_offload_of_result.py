@@ -58,7 +58,8 @@ async def fetch(url):
 
     def describe(self, suspect: Suspect, shape: Shape) -> str:
         called = callee(suspect.chain[0].call)
-        return f"{called} runs on the event loop in {suspect.function} before the thread gets its result{via(suspect.chain)}"
+        where = f"in {suspect.function}{via(suspect.chain)}"
+        return f"{called} runs on the event loop {where}, and the thread gets only its result"
 
     def remedy(self, suspect: Suspect, shape: Shape) -> str:
         return f"hand over the function itself: {callee(suspect.chain[0].call)}, and its arguments after it"

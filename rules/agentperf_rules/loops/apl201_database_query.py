@@ -6,10 +6,12 @@ from agentperf_rules.loops.base import LoopRule
 class DatabaseQueryInLoop(LoopRule):
     """## What it does
     Finds database queries that a loop or comprehension runs once per element, directly or through helpers.
-    Loops over pages, chunks, attempts or a fixed handful, polls, and calls that each depend on the last are not reported.
+    Loops over pages, chunks, attempts or a fixed handful, polls, and calls that each depend on the last are not
+    reported.
 
     ## Why is this bad?
-    The round trips add up: a hundred elements at two milliseconds each are 0.2 s spent waiting, where one query would do.
+    The round trips add up: a hundred elements at two milliseconds each are 0.2 s spent waiting, where one query
+    would do.
 
     ## Example
     ```python

@@ -6,7 +6,8 @@ from agentperf_rules.loops.base import LoopRule
 class OrmQueryInLoop(LoopRule):
     """## What it does
     Finds ORM queries that are evaluated once per element of a loop, directly or through helpers.
-    Loops over pages, chunks, attempts or a fixed handful, polls, and calls that each depend on the last are not reported.
+    Loops over pages, chunks, attempts or a fixed handful, polls, and calls that each depend on the last are not
+    reported.
 
     ## Why is this bad?
     This is the N+1 problem: one query for the list, and one more for each of its elements.

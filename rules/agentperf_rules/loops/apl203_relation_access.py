@@ -7,7 +7,8 @@ from agentperf_rules.model import Finding, Suspect
 
 class RelationAccessInLoop(LoopRule):
     """## What it does
-    Finds related objects (foreign keys, reverse and many-to-many relations, SQLAlchemy relationships) that are read once
+    Finds related objects (foreign keys, reverse and many-to-many relations, SQLAlchemy relationships) that are read
+    once
     per element of a loop over objects which were loaded without them.
 
     ## Why is this bad?
@@ -30,7 +31,10 @@ class RelationAccessInLoop(LoopRule):
     name = "relation-access-in-loop"
     severity = "medium"
     what = "relation"
-    batch = "load the relation with the list: select_related or prefetch_related (Django), selectinload or joinedload (SQLAlchemy)"
+    batch = (
+        "load the relation with the list: select_related or prefetch_related (Django), "
+        "selectinload or joinedload (SQLAlchemy)"
+    )
 
     valid = (
         """\

@@ -6,7 +6,8 @@ from agentperf_rules.loops.base import LoopRule
 class HttpInLoop(LoopRule):
     """## What it does
     Finds HTTP requests that are made one after the other, once per element of a loop, directly or through helpers.
-    Loops over pages, chunks, attempts or a fixed handful, polls, and calls that each depend on the last are not reported.
+    Loops over pages, chunks, attempts or a fixed handful, polls, and calls that each depend on the last are not
+    reported.
 
     ## Why is this bad?
     The latencies add up, although the requests do not depend on each other.

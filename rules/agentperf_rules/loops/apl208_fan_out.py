@@ -7,7 +7,8 @@ from agentperf_rules.model import Suspect
 
 class FanOutPerElement(LoopRule):
     """## What it does
-    Finds one query per element started together: through `asyncio.gather`, a task group, `map`, or tasks collected in a
+    Finds one query per element started together: through `asyncio.gather`, a task group, `map`, or tasks collected
+    in a
     list. HTTP requests started together are fine and not reported.
 
     ## Why is this bad?

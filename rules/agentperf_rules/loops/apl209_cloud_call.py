@@ -6,7 +6,8 @@ from agentperf_rules.loops.base import LoopRule
 class CloudCallInLoop(LoopRule):
     """## What it does
     Finds cloud SDK calls that a loop makes once per element, directly or through helpers.
-    Loops over pages, chunks, attempts or a fixed handful, polls, and calls that each depend on the last are not reported.
+    Loops over pages, chunks, attempts or a fixed handful, polls, and calls that each depend on the last are not
+    reported.
 
     ## Why is this bad?
     Each is an HTTPS request; most services have an operation for many items, and most bill by the request.

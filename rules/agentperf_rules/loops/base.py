@@ -38,7 +38,8 @@ class LoopRule(Rule):
         return self.finding(suspect, replace(shape, loop=verdict.loop), at_most(suspect.confidence, verdict.limit))
 
     def describe(self, suspect: Suspect, shape: Shape) -> str:
-        return f"{self.what} {self.shown(suspect)} {self.repetition(suspect, shape)} in {suspect.function}{via(suspect.chain)}"
+        where = f"in {suspect.function}{via(suspect.chain)}"
+        return f"{self.what} {self.shown(suspect)} {self.repetition(suspect, shape)} {where}"
 
     def shown(self, suspect: Suspect) -> str:
         """The repeated call: as written where it is direct, by its canonical name behind helpers."""
