@@ -90,7 +90,7 @@ class Extractor:
         self.table: dict[_Node, int] = {}
         self.args: dict[int, list[int]] = {}
         self.keywords: dict[int, dict[str, int]] = {}
-        self.uses = array("i")
+        self.uses: list[int] = []
         self.loops = array("i")
         self.loop_count = 0
         self.stars: list[tuple[int, str]] = []
@@ -99,6 +99,8 @@ class Extractor:
         for match in _GLOBAL.finditer(source):
             self.global_names.update(part.strip() for part in match[1].decode("utf-8", "replace").split(","))
         self.a_string = self.ref(f.TEXT)
+        self.a_bool = self.ref(f.LITERAL, 0, "bool")
+        self.literals: dict[type, int] = {}
         self.module = self._open(f.MODULE, "<module>", -1, 0, 1, 1)
         self.frame = _Frame(f.MODULE, 0, self.module, None)
         self.module_frame = self.frame
@@ -232,20 +234,19 @@ class Extractor:
             return
         if self.fan_out:
             flags |= f.FANNED_OUT
-        self.uses.extend(
-            (
-                frame.index,
-                kind,
-                ref,
-                node.lineno,
-                node.col_offset,
-                node.end_lineno or node.lineno,
-                node.end_col_offset or node.col_offset,
-                flags & 0xFFFF,
-                frame.loop,
-                self._string(terminal),
-                self._string(written),
-            )
+        strings = self.string_index
+        self.uses += (
+            frame.index,
+            kind,
+            ref,
+            node.lineno,
+            node.col_offset,
+            node.end_lineno or node.lineno,
+            node.end_col_offset or node.col_offset,
+            flags & 0xFFFF,
+            frame.loop,
+            strings[terminal] if terminal in strings else self._string(terminal),
+            strings[written] if written in strings else self._string(written),
         )
 
     def _terminal(self, ref: int) -> str | None:
@@ -322,9 +323,15 @@ class Extractor:
 
     def _x_constant(self, node: ast.Constant, flags: int) -> int:
         value = node.value
-        if type(value) is str:
+        kind = type(value)
+        if kind is str:
             return self.a_string
-        return self.ref(f.LITERAL, 0, type(value).__name__ if value is not None else "None")
+        return self.literals.get(kind) or self._literal(kind)
+
+    def _literal(self, kind: type) -> int:
+        name = "None" if kind is type(None) else kind.__name__
+        found = self.literals[kind] = self.ref(f.LITERAL, 0, name)
+        return found
 
     def _x_name(self, node: ast.Name, flags: int) -> int:
         found = self.frame.env.get(node.id)
@@ -449,11 +456,11 @@ class Extractor:
         _EXPRESSIONS[type(node.left)](self, node.left, f.CONSUMED)
         for value in node.comparators:
             _EXPRESSIONS[type(value)](self, value, f.CONSUMED)
-        return self.ref(f.LITERAL, 0, "bool")
+        return self.a_bool
 
     def _x_unaryop(self, node: ast.UnaryOp, flags: int) -> int:
         _EXPRESSIONS[type(node.operand)](self, node.operand, f.CONSUMED)
-        return self.ref(f.LITERAL, 0, "bool") if type(node.op) is ast.Not else 0
+        return self.a_bool if type(node.op) is ast.Not else 0
 
     def _x_joined(self, node: Any, flags: int) -> int:
         for value in node.values:
@@ -590,12 +597,13 @@ class Extractor:
         """The reference to an annotation, strings read as expressions; 0 when there is none."""
         if node is None:
             return 0
+        if type(node) is ast.Name:
+            return self.load(node.id)
         frame = self.frame
         recording, frame.recording = frame.recording, False
-        try:
-            return self._annotation(node)
-        finally:
-            frame.recording = recording
+        found = self._annotation(node)
+        frame.recording = recording
+        return found
 
     def _annotation(self, node: ast.expr) -> int:
         if isinstance(node, ast.Constant):
@@ -937,6 +945,14 @@ class Extractor:
             self._walk_function(node, index, outer)
         self.frame = frame.parent if frame.parent is not None else frame
 
+    def _texts(self) -> array[int]:
+        texts = [node[2] for node in self.nodes]
+        known = self.string_index
+        for text in set(texts).difference(known):
+            known[text] = len(self.strings)
+            self.strings.append(text)
+        return array("i", map(known.__getitem__, texts))
+
     def _aliases(self) -> list[tuple[str, str]]:
         """Names that other names are bound to, where a call by the second runs the first."""
         found = []
@@ -963,11 +979,11 @@ class Extractor:
             self.scopes,
             bytes([node[0] for node in self.nodes]),
             array("i", [node[1] for node in self.nodes]).tobytes(),
-            array("i", [self._string(node[2]) for node in self.nodes]).tobytes(),
+            self._texts().tobytes(),
             self.strings,
             self.args,
             self.keywords,
-            self.uses.tobytes(),
+            array("i", self.uses).tobytes(),
             self.loops.tobytes(),
             self.stars,
             self._aliases(),
