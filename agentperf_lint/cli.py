@@ -1,0 +1,295 @@
+"""The command `agentperf-lint`: reads arguments, calls one function, chooses the exit code.
+
+Nothing but click is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+import click
+
+from agentperf_lint import __version__
+
+if TYPE_CHECKING:
+    from agentperf_lint.analysis.run import Report
+    from agentperf_lint.config import Config
+    from agentperf_lint.render.base import Renderer
+
+CLEAN, FINDINGS, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
+
+_STDIN = "-"
+
+
+class _CheckByDefault(click.Group):
+    """`agentperf-lint PATH...` is `agentperf-lint check PATH...`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {*self.commands, *ctx.help_option_names, "--version"}
+        if not args or args[0] not in own:
+            args = ["check", *args]
+        return super().parse_args(ctx, args)
+
+
+def _split(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...] | None:
+    """`("APL1,APL2", "APL3")` as one tuple of three; None when the option was not given."""
+    parts = tuple(part.strip() for text in value for part in text.split(",") if part.strip())
+    return parts or None
+
+
+def _existing(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    for path in value:
+        if path == _STDIN:
+            continue
+        if not os.path.exists(path):
+            raise click.BadParameter(f"path {path!r} does not exist.")
+        if os.path.isdir(path) and not os.access(path, os.R_OK | os.X_OK):
+            raise click.BadParameter(f"directory {path!r} cannot be read.")
+    return value
+
+
+@click.group(cls=_CheckByDefault, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="agentperf-lint", message="%(prog)s %(version)s")
+def cli() -> None:
+    """Finds what makes async Python slow: blocking calls reached from async functions and queries in loops.
+
+    `agentperf-lint PATH...` is short for `agentperf-lint check PATH...`.
+    """
+
+
+_codes = {"multiple": True, "metavar": "CODE,...", "callback": _split}
+_patterns = {"multiple": True, "metavar": "PATTERN,...", "callback": _split}
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, type=click.Path(), callback=_existing)
+@click.option("--select", help="Report these codes (APL1 means all APL1xx).", **_codes)
+@click.option("--ignore", help="Do not report these codes.", **_codes)
+@click.option("--extend-select", help="Report these codes too.", **_codes)
+@click.option(
+    "--per-file-ignores", multiple=True, metavar="PATTERN:CODE,...", help="Codes not to report in matching files."
+)
+@click.option("--exclude", help="Do not look into these, instead of the defaults (gitignore syntax).", **_patterns)
+@click.option("--extend-exclude", help="Do not look into these either.", **_patterns)
+@click.option("--force-exclude", is_flag=True, help="Apply the exclusions to files that are named here as well.")
+@click.option("--min-severity", type=click.Choice(["low", "medium", "high"]), help="Report nothing less severe.")
+@click.option(
+    "--min-confidence",
+    type=click.Choice(["possible", "likely", "definite"]),
+    help="Report nothing less sure (default: likely).",
+)
+@click.option("--output-format", type=click.Choice(["full", "concise", "json"]), help="Default: full.")
+@click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write there.")
+@click.option("--statistics", is_flag=True, help="Show how often each rule fired instead of the findings.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
+@click.option("--isolated", is_flag=True, help="Read no configuration file.")
+@click.option("--config", "config_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Read this one.")
+@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@click.option("--cache-dir", type=click.Path(file_okay=False), metavar="DIR", help="Keep the cache there.")
+@click.option("--jobs", type=click.IntRange(min=0), help="Processes (default: one per processor).")
+@click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
+@click.option("--stdin-filename", metavar="FILE", help="Name of the file whose content comes from standard input (-).")
+def check(paths: tuple[str, ...], **options: Any) -> int:
+    """Report blocking calls and loop-bound queries in files and directories (default: the working directory).
+
+    Exit code: 0 nothing found, 1 findings, 2 usage, configuration or internal error.
+    """
+    from agentperf_lint.config import override
+    from agentperf_lint.project import find_project
+
+    stdin = _read_stdin(paths, options["stdin_filename"])
+    given = [Path(stdin[0])] if stdin is not None else [Path(path) for path in paths or (".",)]
+    config_file = options["config_file"]
+    project = find_project(
+        given, config_file=Path(config_file) if config_file else None, isolated=options["isolated"]
+    )
+    config = override(project.config, **_overrides(project.config, options))
+    if options["force_exclude"]:
+        given = _without_excluded(given, project.root, config)
+    cache_directory = Path(options["cache_dir"]) if options["cache_dir"] else project.cache_directory
+    warnings = _Warnings(options["quiet"])
+    report = _analyze(given, config, project.root, None if options["no_cache"] else cache_directory, stdin)
+    renderer = _renderer(config, options["statistics"], stdin)
+    _write(renderer, report, options["output_file"])
+    if not options["quiet"]:
+        _summarize(report)
+    if report.files == 0 and warnings.count:
+        return ERROR
+    return FINDINGS if report.findings and not options["exit_zero"] else CLEAN
+
+
+@cli.command()
+@click.argument("code", required=False)
+@click.option("--all", "every", is_flag=True, help="Explain every rule.")
+@click.option("--output-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def rule(code: str | None, every: bool, output_format: str) -> int:
+    """Explain the rule CODE (or its name), or all of them."""
+    from agentperf_lint.render.rules import explained, explained_as_json
+    from agentperf_rules import all_rules
+
+    rules = all_rules()
+    if every == (code is not None):
+        raise click.UsageError("give a rule's code, or --all.")
+    chosen = [each for each in rules.values() if every or code in (each.code, each.name) or each.code == str(code).upper()]
+    if not chosen:
+        raise click.BadParameter(f"no rule {code!r}; `agentperf-lint rule --all` lists them.", param_hint="CODE")
+    click.echo(explained_as_json(chosen) if output_format == "json" else explained(chosen))
+    return CLEAN
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, type=click.Path(exists=True))
+@click.option("--cache-dir", type=click.Path(file_okay=False), metavar="DIR", help="The cache to delete.")
+def clean(paths: tuple[str, ...], cache_dir: str | None) -> int:
+    """Delete the cache of the project that PATHS (default: the working directory) belong to."""
+    from agentperf_lint.analysis.cache import clean as delete
+    from agentperf_lint.project import find_project
+
+    directory = Path(cache_dir) if cache_dir else find_project([Path(path) for path in paths]).cache_directory
+    click.echo(f"Deleted {directory}" if delete(directory) else f"No cache at {directory}", err=True)
+    return CLEAN
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Runs the command and exits: with 0, 1 or 2 as `check` says, with 130 when interrupted."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
+    try:
+        code = cli.main(arguments, prog_name="agentperf-lint", standalone_mode=False) or CLEAN
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        code = ERROR
+    except (click.Abort, KeyboardInterrupt):
+        code = INTERRUPTED
+    except BrokenPipeError:
+        # The interpreter flushes standard output once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = BROKEN_PIPE
+    except Exception as error:
+        code = ERROR
+        _explain(error)
+    sys.exit(code)
+
+
+def _explain(error: Exception) -> None:
+    from agentperf_lint.config import ConfigError
+    from agentperf_rules import RulePackError
+
+    if isinstance(error, (ConfigError, RulePackError)):
+        click.echo(f"agentperf-lint: error: {error}", err=True)
+        return
+    if os.environ.get("AGENTPERF_DEBUG"):
+        import traceback
+
+        traceback.print_exception(error)
+    click.echo(
+        f"agentperf-lint {__version__}: internal error: {type(error).__name__}: {error}\n"
+        "This is a bug in agentperf-lint. Please report it with the traceback that AGENTPERF_DEBUG=1 prints.",
+        err=True,
+    )
+
+
+class _Warnings:
+    """Shows what the analysis warns of on standard error, and counts it."""
+
+    def __init__(self, quiet: bool) -> None:
+        import logging
+
+        self.count = 0
+        self._quiet = quiet
+        handler = logging.Handler(logging.WARNING)
+        handler.emit = self._emit  # type: ignore[method-assign]  # a subclass would load logging at start-up
+        logger = logging.getLogger("agentperf_lint")
+        logger.handlers = [handler]
+        logger.propagate = False
+
+    def _emit(self, record: Any) -> None:
+        self.count += 1
+        if not self._quiet:
+            click.echo(f"warning: {record.getMessage()}", err=True)
+
+
+def _read_stdin(paths: tuple[str, ...], filename: str | None) -> tuple[str, bytes] | None:
+    if _STDIN not in paths:
+        if filename is not None:
+            raise click.UsageError("--stdin-filename needs the path `-`.")
+        return None
+    if len(paths) > 1:
+        raise click.UsageError("`-` cannot be combined with other paths.")
+    return filename or "stdin", sys.stdin.buffer.read()
+
+
+def _overrides(config: Config, options: dict[str, Any]) -> dict[str, Any]:
+    """What the command line sets, by the names of the settings; None where it says nothing."""
+    from agentperf_lint.config import parse_per_file_ignores
+
+    direct = ("select", "ignore", "exclude", "min_severity", "min_confidence", "output_format", "jobs")
+    overrides = {name: options[name] for name in direct}
+    for name in ("extend_select", "extend_exclude"):
+        if options[name]:
+            overrides[name] = (*getattr(config, name), *options[name])
+    if options["per_file_ignores"]:
+        overrides["per_file_ignores"] = parse_per_file_ignores(options["per_file_ignores"])
+    return overrides
+
+
+def _without_excluded(paths: list[Path], root: Path, config: Config) -> list[Path]:
+    from agentperf_lint.analysis.sources import is_excluded
+
+    return [path for path in paths if not is_excluded(path, root=root, exclude=config.all_excluded())]
+
+
+def _analyze(
+    paths: list[Path], config: Config, root: Path, cache_directory: Path | None, stdin: tuple[str, bytes] | None
+) -> Report:
+    from agentperf_lint.analysis.filtering import check_codes
+    from agentperf_lint.analysis.run import analyze
+    from agentperf_lint.render.progress_bar import progress_on
+
+    check_codes(config)  # before the work, not after it
+    return analyze(
+        paths,
+        config,
+        root=root,
+        jobs=config.jobs,
+        cache_dir=cache_directory,
+        stdin=stdin,
+        progress=progress_on(sys.stderr),
+    )
+
+
+def _renderer(config: Config, statistics: bool, stdin: tuple[str, bytes] | None) -> Renderer:
+    from agentperf_lint.render import renderer_for, statistics_renderer_for
+
+    if statistics:
+        return statistics_renderer_for(config.output_format)
+    return renderer_for(config.output_format, dict([stdin]) if stdin is not None else None)
+
+
+def _write(renderer: Renderer, report: Report, output_file: str | None) -> None:
+    if output_file is None:
+        renderer.render(report, sys.stdout)
+        sys.stdout.flush()
+        return
+    try:
+        with open(output_file, "w", encoding="utf-8", errors="backslashreplace") as stream:
+            renderer.render(report, stream)
+    except OSError as error:
+        raise click.FileError(output_file, hint=error.strerror or str(error)) from error
+
+
+def _summarize(report: Report, stream: TextIO | None = None) -> None:
+    from agentperf_lint.render.base import plural
+
+    if report.files == 0:
+        click.echo("warning: No Python files found under the given paths", file=stream, err=True)
+        return
+    found = f"Found {plural(len(report.findings), 'finding')}" if report.findings else "No findings"
+    seconds = sum(report.seconds.values())
+    click.echo(f"{found} in {plural(report.files, 'file')} ({seconds:.1f} s)", file=stream, err=True)

@@ -1,0 +1,41 @@
+"""What `agentperf-lint rule` prints: the documentation that every rule carries."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from agentperf_rules.base import Rule
+
+
+class RuleText(msgspec.Struct, frozen=True):
+    """One rule as the JSON output has it; `documentation` is Markdown."""
+
+    code: str
+    name: str
+    kind: str
+    severity: str
+    documentation: str
+
+
+def explained(rules: Sequence[Rule]) -> str:
+    """The rules as Markdown, one after another."""
+    return "\n\n".join(_section(_text(rule)) for rule in rules)
+
+
+def explained_as_json(rules: Sequence[Rule]) -> str:
+    """The rules as a JSON list of objects with the fields of `RuleText`."""
+    return msgspec.json.format(msgspec.json.encode([_text(rule) for rule in rules]), indent=2).decode()
+
+
+def _text(rule: Rule) -> RuleText:
+    return RuleText(rule.code, rule.name, rule.kind, rule.severity, inspect.cleandoc(rule.__doc__ or ""))
+
+
+def _section(text: RuleText) -> str:
+    title = f"# {text.name} ({text.code})"
+    return f"{title}\n\nFamily: {text.kind}. Severity: {text.severity}.\n\n{text.documentation}"
