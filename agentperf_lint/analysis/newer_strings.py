@@ -27,8 +27,9 @@ _STRING_OR_COMMENT = re.compile(
     re.DOTALL,
 )
 _WORD_BEFORE = re.compile(r"\w{0,3}\Z")
-_PREFIXES = frozenset({"f", "t", "fr", "rf", "tr", "rt"})
-_BETWEEN_ADJACENT = re.compile(r"(?:\s|\\\r?\n|#[^\n]*\n)*(?:\w{1,2}(?=[\"']))?")
+_FORMATTED_PREFIXES = frozenset({"f", "t", "fr", "rf", "tr", "rt"})
+_PLAIN_PREFIXES = frozenset({"r", "u", "b", "br", "rb"})
+_BETWEEN_ADJACENT = re.compile(r"(?:\s|\\\r?\n|#[^\n]*\n)*")
 
 _LITERAL_EVENT = {
     quote: re.compile(rf"\\[^{{}}]|\\|\{{\{{|\}}\}}|(?P<field>\{{)|(?P<end>{quote})|(?P<newline>\n)", re.DOTALL)
@@ -76,7 +77,7 @@ def _joined(node: ast.Tuple, positions: frozenset[Position]) -> ast.expr:
     return ast.copy_location(ast.JoinedStr(values=fields), node)
 
 
-class _Unclosed(Exception):
+class _UnclosedError(Exception):
     """A string or field has no end: the file is wrong in another way, which its parser reports."""
 
 
@@ -92,7 +93,7 @@ class _Scanner:
     def scan(self) -> None:
         try:
             self._scan_expression(0, len(self._text))
-        except _Unclosed:
+        except _UnclosedError:
             return
 
     def _scan_expression(self, start: int, stop: int) -> bool:
@@ -120,16 +121,14 @@ class _Scanner:
         return between is not None and between.end() >= start
 
     def _read_string(self, match: re.Match[str]) -> _String:
-        if match["quote"] is None:
-            return _String(match.start(), match.end())
         word = _WORD_BEFORE.search(self._text, max(0, match.start() - 3), match.start())
         prefix = word[0].lower() if word else ""
-        if prefix not in _PREFIXES:
-            plain = _PLAIN.match(self._text, match.start())
-            if plain is None:
-                raise _Unclosed
-            return _String(plain.start(), plain.end())
-        return self._read_formatted(match.start() - len(prefix), match, prefix)
+        if match["quote"] and prefix in _FORMATTED_PREFIXES:
+            return self._read_formatted(match.start() - len(prefix), match, prefix)
+        plain = _PLAIN.match(self._text, match.start())
+        if plain is None:
+            raise _UnclosedError
+        return _String(plain.start() - (len(prefix) if prefix in _PLAIN_PREFIXES else 0), plain.end())
 
     def _read_formatted(self, start: int, match: re.Match[str], prefix: str) -> _String:
         quote = match["quote"]
@@ -141,7 +140,7 @@ class _Scanner:
         while True:
             event = event_of.search(self._text, position)
             if event is None or (event["newline"] and len(quote) == 1):
-                raise _Unclosed
+                raise _UnclosedError
             position = event.end()
             if event["end"]:
                 string.literals.append((literal, position))
@@ -160,7 +159,7 @@ class _Scanner:
         while True:
             event = _FIELD_EVENT.search(self._text, position)
             if event is None:
-                raise _Unclosed
+                raise _UnclosedError
             position = event.end()
             if event["string"]:
                 position = self._read_nested(string, event, quote)
@@ -192,7 +191,7 @@ class _Scanner:
         """Read the string at `event`, which stands in a field of `outer`, and those joined to it."""
         match = _STRING_OR_COMMENT.match(self._text, event.start())
         if match is None:
-            raise _Unclosed
+            raise _UnclosedError
         string = self._read_string(match)
         outer.newer |= string.newer or self._refused_inside(quote, self._text[string.start : string.end])
         if outer.nested and self._adjacent(outer.nested[-1].end, string.start):
@@ -214,10 +213,10 @@ class _Scanner:
         while True:
             event = _SPEC_EVENT.search(self._text, position)
             if event is None:
-                raise _Unclosed
+                raise _UnclosedError
             position = event.end()
             if event["quote"] and self._text.startswith(quote, event.start()):
-                raise _Unclosed
+                raise _UnclosedError
             if event["end"]:
                 string.literals.append((literal, event.start()))
                 return event.start()

@@ -25,7 +25,7 @@ _BEFORE_STAR = 200
 _INTERPRETER: tuple[int, ...] = tuple(sys.version_info[:2])
 
 
-class UnreadableSource(Exception):
+class UnreadableSource(Exception):  # noqa: N818  (a result, not a failure of the tool)
     """The bytes are not Python that can be analysed: `reason` says why, `line` (1-based) says where."""
 
     def __init__(self, reason: str, line: int) -> None:
@@ -247,26 +247,22 @@ def _lower_subscript_stars(text: str) -> str:
     """`x[*a]`, `x[a, *b]` and `*args: *Ts` without the star; lists lose theirs too, but no call."""
     if _INTERPRETER >= (3, 11):
         return text
-    edits: list[Edit] = []
-    for match in _SUBSCRIPT_STAR.finditer(text):
-        edits.append((*match.span(match.lastgroup or 0), " "))
-    return apply_edits(text, edits)
+    stars = (match.span(match.lastgroup or 0) for match in _SUBSCRIPT_STAR.finditer(text))
+    return apply_edits(text, [(start, end, " ") for start, end in stars])
 
 
-def _compile_without_stars(text: str) -> ast.Module:
+def _compile_without_stars(text: str, tries: int = _MAX_STARS) -> ast.Module:
     """Compile `text`, blanking one by one the stars that this parser refuses.
 
     All before 3.15 refuse `[*x for x in y]`.
     """
-    for _ in range(_MAX_STARS):
-        try:
-            return _compile(text)
-        except SyntaxError as error:
-            unstarred = _without_star_at(text, error)
-            if unstarred is None:
-                raise
-            text = unstarred
-    return _compile(text)
+    try:
+        return _compile(text)
+    except SyntaxError as error:
+        unstarred = _without_star_at(text, error)
+        if unstarred is None or not tries:
+            raise
+    return _compile_without_stars(unstarred, tries - 1)
 
 
 def _without_star_at(text: str, error: SyntaxError) -> str | None:
