@@ -61,8 +61,8 @@ def cli() -> None:
     """
 
 
-_codes = {"multiple": True, "metavar": "CODE,...", "callback": _split}
-_patterns = {"multiple": True, "metavar": "PATTERN,...", "callback": _split}
+_codes: dict[str, Any] = {"multiple": True, "metavar": "CODE,...", "callback": _split}
+_patterns: dict[str, Any] = {"multiple": True, "metavar": "PATTERN,...", "callback": _split}
 
 
 @cli.command()
@@ -87,7 +87,9 @@ _patterns = {"multiple": True, "metavar": "PATTERN,...", "callback": _split}
 @click.option("--statistics", is_flag=True, help="Show how often each rule fired instead of the findings.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
 @click.option("--isolated", is_flag=True, help="Read no configuration file.")
-@click.option("--config", "config_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Read this one.")
+@click.option(
+    "--config", "config_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Read this one."
+)
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @click.option("--cache-dir", type=click.Path(file_okay=False), metavar="DIR", help="Keep the cache there.")
 @click.option("--jobs", type=click.IntRange(min=0), help="Processes (default: one per processor).")
@@ -104,9 +106,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     stdin = _read_stdin(paths, options["stdin_filename"])
     given = [Path(stdin[0])] if stdin is not None else [Path(path) for path in paths or (".",)]
     config_file = options["config_file"]
-    project = find_project(
-        given, config_file=Path(config_file) if config_file else None, isolated=options["isolated"]
-    )
+    project = find_project(given, config_file=Path(config_file) if config_file else None, isolated=options["isolated"])
     config = override(project.config, **_overrides(project.config, options))
     if options["force_exclude"]:
         given = _without_excluded(given, project.root, config)
@@ -134,7 +134,9 @@ def rule(code: str | None, every: bool, output_format: str) -> int:
     rules = all_rules()
     if every == (code is not None):
         raise click.UsageError("give a rule's code, or --all.")
-    chosen = [each for each in rules.values() if every or code in (each.code, each.name) or each.code == str(code).upper()]
+    chosen = [
+        each for each in rules.values() if every or code in (each.code, each.name) or each.code == str(code).upper()
+    ]
     if not chosen:
         raise click.BadParameter(f"no rule {code!r}; `agentperf-lint rule --all` lists them.", param_hint="CODE")
     click.echo(explained_as_json(chosen) if output_format == "json" else explained(chosen))

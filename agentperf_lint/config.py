@@ -129,7 +129,8 @@ def parse_per_file_ignores(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as stream:
-            return tomllib.load(stream)
+            document: dict[str, Any] = tomllib.load(stream)
+            return document
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -175,7 +176,7 @@ def _suggestion(key: str) -> str:
 
 
 def _explained(message: str) -> str:
-    """msgspec's ``Expected `int`, got `str` - at `$.jobs` `` as ``tool.agentperf-lint.jobs: expected `int`, got `str` ``."""
+    """msgspec's ``Expected `int`, got `str` - at `$.jobs` `` with the key first, as it is written in the file."""
     what, separator, where = message.rpartition(" - at `$")
     if not separator:
         return f"tool.{TABLE}: {message}"

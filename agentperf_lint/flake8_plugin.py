@@ -103,7 +103,7 @@ def _jobs(options: argparse.Namespace) -> int:
 
 def _checked_files(options: argparse.Namespace, filenames: Sequence[str]) -> Iterator[str]:
     """The files that flake8 will check, by its own rules."""
-    return expand_paths(
+    yield from expand_paths(
         paths=filenames,
         stdin_display_name=options.stdin_display_name,
         filename_patterns=options.filename,

@@ -31,12 +31,8 @@ SUFFIX = ".sqlite"
 TAG = "CACHEDIR.TAG"
 TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Made by agentperf-lint; safe to delete.\n"
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS facts (digest BLOB PRIMARY KEY, blob BLOB NOT NULL, crc INTEGER NOT NULL, used INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS results (digest BLOB PRIMARY KEY, blob BLOB NOT NULL, crc INTEGER NOT NULL, used INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS stats (digest BLOB PRIMARY KEY, blob BLOB NOT NULL, crc INTEGER NOT NULL, used INTEGER NOT NULL);
-"""
 _TABLES = ("facts", "results", "stats")
+_COLUMNS = "digest BLOB PRIMARY KEY, blob BLOB NOT NULL, crc INTEGER NOT NULL, used INTEGER NOT NULL"
 _AT_ONCE = 400  # keys in one statement
 _STATS: msgspec.msgpack.Decoder[tuple[bytes, list[int], list[int], bytes]] = msgspec.msgpack.Decoder(
     tuple[bytes, list[int], list[int], bytes]
@@ -59,7 +55,7 @@ class Cache:
 
     @classmethod
     def open(cls, directory: Path | None, version: str) -> Cache:
-        """The cache of `version` in `directory`, which is made when missing; without a directory one that holds nothing."""
+        """The cache of `version` in `directory`, which is made when missing; without one a cache that holds nothing."""
         if directory is None:
             return cls(None)
         try:
@@ -251,7 +247,8 @@ def _connected(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = TRUNCATE").fetchall()
         # A lost cache costs one run, so nothing waits for the disk.
         connection.execute("PRAGMA synchronous = OFF")
-        connection.executescript(_SCHEMA)
+        for table in _TABLES:
+            connection.execute(f"CREATE TABLE IF NOT EXISTS {table} ({_COLUMNS})")
     except BaseException:
         connection.close()
         raise

@@ -55,7 +55,7 @@ class Selection:
         return _longest(code, self._selected) > _longest(code, self._ignored)
 
     def is_ignored_in(self, path: str, code: str) -> bool:
-        """Whether per-file-ignores leave `code` out in the file `path` (absolute, or relative to the working directory)."""
+        """Whether per-file-ignores leave `code` out in the file `path`, relative to the working directory."""
         if not self._per_file:
             return False
         ignored = self._by_path.get(path)

@@ -192,10 +192,7 @@ class _Walk:
         above = _parents(self._start)
         top = next((directory for directory in (self._start, *above) if _exists(directory, ".git")), self._base)
         above = [directory for directory in above if directory == top or _is_below(directory, top)]
-        ignores: list[tuple[str, _Ignore]] = []
-        for directory in above:
-            if _exists(directory, ".gitignore"):
-                ignores.append((directory, _gitignore(directory)))
+        ignores = [(directory, _gitignore(directory)) for directory in above if _exists(directory, ".gitignore")]
         for directory in (self._start, *above):
             name = os.path.basename(directory)
             if any(_is_below(directory, base) and ignore.verdict(directory, name, True) for base, ignore in ignores):

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def renderer_for(output_format: OutputFormat, sources: Mapping[str, bytes] | None = None) -> Renderer:
-    """The renderer of `output_format`. `sources` has the content of files that is not the one on disk, by shown path."""
+    """The renderer of `output_format`. `sources` has contents of files that are not those on disk, by shown path."""
     if output_format == "json":
         from agentperf_lint.render.json_list import JsonRenderer
 

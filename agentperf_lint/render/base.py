@@ -24,4 +24,6 @@ def printable(text: str) -> str:
     """`text` without what would move the cursor or recolour the terminal; tabs stay."""
     if text.isprintable():
         return text
-    return "".join(character if character.isprintable() or character == "\t" else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return "".join(
+        character if character.isprintable() or character == "\t" else "\N{REPLACEMENT CHARACTER}" for character in text
+    )

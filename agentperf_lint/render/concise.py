@@ -15,5 +15,6 @@ class ConciseRenderer:
 
     def render(self, report: Report, stream: TextIO) -> None:
         stream.writelines(
-            printable(f"{each.path}:{each.line}:{each.column}: {each.code} {each.message}") + "\n" for each in report.findings
+            printable(f"{each.path}:{each.line}:{each.column}: {each.code} {each.message}") + "\n"
+            for each in report.findings
         )

@@ -23,10 +23,10 @@ _MEANINGS = {
         "end_column": "Column behind the last character of the place, 1-based.",
         "function": "Qualified name of the enclosing function, <module> at module level.",
         "severity": "What the call costs when it happens.",
-        "confidence": "definite: resolved to the sink by types and imports; likely: by a strong convention; possible: by name only.",
+        "confidence": "definite: resolved to the sink by types and imports; likely: by strong convention; possible: by name.",
         "message": "What, where, why it costs and what to do, in one line.",
         "remedy": "What to do instead.",
-        "chain": "The calls from the async function or loop down to the sink, at least one, empty for unreadable files.",
+        "chain": "The calls from the async function or loop down to the sink, empty for unreadable files.",
         "sink": "Canonical dotted name of the call that costs.",
         "sink_kind": "What the sink does: sleep, http, file, path, database, ...",
         "statement_line": "First line of the enclosing statement: a noqa comment on any of its lines counts.",
@@ -50,9 +50,7 @@ class JsonRenderer:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the output."""
-    (reference,), components = msgspec.json.schema_components(
-        [list[Finding]], ref_template="#/$defs/{name}"
-    )
+    (reference,), components = msgspec.json.schema_components([list[Finding]], ref_template="#/$defs/{name}")
     for struct in (Finding, Step):
         component = components[struct.__name__]
         component["description"] = (struct.__doc__ or "").partition("\n")[0]

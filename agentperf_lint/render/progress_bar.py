@@ -49,13 +49,14 @@ class ProgressBar:
         self._drawn = self._clock()
         if self._drawn - self._started < QUIET_SECONDS:
             return
-        if self._bar is None:
-            self._bar = _rich_bar(self._stream)
-            self._bar.start()
-            self._task = self._bar.add_task(self._stage, total=self._total)
+        bar = self._bar
+        if bar is None:
+            bar = self._bar = _rich_bar(self._stream)
+            bar.start()
+            self._task = bar.add_task(self._stage, total=self._total)
         if self._task is not None:
-            self._bar.update(self._task, completed=self._done)
-        self._bar.refresh()
+            bar.update(self._task, completed=self._done)
+        bar.refresh()
 
 
 def progress_on(stream: TextIO) -> ProgressBar | None:
