@@ -1,8 +1,8 @@
 """Suspects -> findings: parses the little text that a rule asks for and lets the rule judge.
 
-LibCST reads about 20,000 lines a second and places nodes at a third of that, so it is given a function only
-when one of its suspects' rules reads shapes, once for all of them, and never the file around it. The statement
-of a finding comes from `ast`, ten times faster, where the interpreter knows the syntax.
+LibCST reads about 20,000 lines a second, so it is given only what the rules of a function's suspects ask for:
+nothing, the statement, the loops, or the function. Statements and places come from `ast`, ten times faster, where
+the interpreter knows the syntax.
 """
 
 from __future__ import annotations
@@ -20,14 +20,17 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agentperf_rules.base import Place, Rule, Shape, one_step_lower
+from agentperf_rules.base import Needs, Place, Rule, Shape, callee, one_step_lower
 from agentperf_rules.model import Finding, Suspect
 
 if TYPE_CHECKING:
     import libcst as cst
-    from libcst.metadata import CodeRange
+
+    from agentperf_lint.analysis.locate import Placed, Twins
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_STARTS = r"\b(gather|create_task|ensure_future|start_soon|as_completed|wait|submit|spawn|TaskGroup)\b"
+_SHORT = 6
 _SAFE_LENGTH = 2_000
 _MOST_NESTED = 250
 _LONGEST_UNKNOWN = 15_000
@@ -43,7 +46,7 @@ def confirm(path: str, source: bytes, suspects: Sequence[Suspect], rules: Mappin
     known = [index for index, suspect in enumerate(suspects) if suspect.code in rules]
     found: dict[int, Finding] = {}
     for first, last, indices in _excerpts(lines, suspects, known):
-        excerpt = _Excerpt(lines, first, last)
+        excerpt = _Excerpt(lines, first, last, [suspects[index] for index in indices])
         for index in indices:
             finding = _checked(excerpt, suspects[index], rules[suspects[index].code])
             if finding is not None:
@@ -90,7 +93,7 @@ def _checked(excerpt: _Excerpt, suspect: Suspect, rule: Rule) -> Finding | None:
     place = excerpt.place(suspect)
     if rule.needs == "place":
         return rule.check(suspect, Shape(place))
-    shape = excerpt.shape(suspect, place, whole=rule.needs == "function")
+    shape = excerpt.shape(suspect, place, rule.needs)
     if shape is None:
         less_sure = msgspec.structs.replace(suspect, confidence=one_step_lower(suspect.confidence))
         return rule.check(less_sure, Shape(place))
@@ -100,37 +103,25 @@ def _checked(excerpt: _Excerpt, suspect: Suspect, rule: Rule) -> Finding | None:
 class _Excerpt:
     """Lines `first` to `last` of a file: a function with its decorators, or a statement."""
 
-    def __init__(self, lines: list[str], first: int, last: int) -> None:
+    def __init__(self, lines: list[str], first: int, last: int, suspects: Sequence[Suspect]) -> None:
         self.lines = lines
         self.first = first
         self.last = last
-        self.nested = lines[first - 1][:1] in {" ", "\t"} if first <= len(lines) else False
-        self._whole: _Syntax | None = None
-        self._is_read = False
-        tree = _parsed(self.text(first, last))
-        self.tree = None if tree is None else tree.body
-
-    def text(self, first: int, last: int) -> str:
-        """The lines as a module; indented ones below an `if`, since cutting indentation would change strings."""
-        body = "\n".join(self.lines[first - 1 : last]) + "\n"
-        return f"if 1:\n{body}" if self.lines[first - 1][:1] in {" ", "\t"} else body
-
-    def offset(self, first: int) -> int:
-        """What to add to a line number in `text(first, ...)` to get the line in the file."""
-        return first - 2 if self.lines[first - 1][:1] in {" ", "\t"} else first - 1
+        self.suspects = suspects
+        self.tree = _parsed(_module(lines[first - 1 : last]))
+        self.offset = first - 1 - _is_indented(lines[first - 1 : last])
+        self.texts: dict[Needs, _Text | None] = {}
 
     def place(self, suspect: Suspect) -> Place:
         """Where to show the suspect, its statement included."""
-        statement = self.statement(suspect)
-        first, last = _own_lines(statement) if statement is not None else (0, 0)
-        offset = self.offset(self.first) if statement is not None else 0
+        first, last = self.statement(suspect)
         return Place(
             line=suspect.line,
             column=self._characters(suspect.line, suspect.column) + 1,
             end_line=suspect.end_line,
             end_column=self._characters(suspect.end_line, suspect.end_column) + 1,
-            statement_line=first + offset or suspect.line,
-            statement_end_line=max(last + offset, suspect.end_line),
+            statement_line=first,
+            statement_end_line=max(last, suspect.end_line),
         )
 
     def _characters(self, line: int, column: int) -> int:
@@ -139,117 +130,164 @@ class _Excerpt:
             return column
         return len(text.encode("utf-8", "surrogatepass")[:column].decode("utf-8", "replace"))
 
-    def statement(self, suspect: Suspect) -> ast.stmt | None:
-        """The innermost statement around the suspect."""
-        line = suspect.line - self.offset(self.first)
-        found: ast.stmt | None = None
-        level: Sequence[ast.stmt] = self.tree or ()
+    def statement(self, suspect: Suspect) -> tuple[int, int]:
+        """First and last line of the innermost statement around the suspect, of a compound one those of its header."""
+        path = self._statements(suspect)
+        if not path:
+            return suspect.line, suspect.end_line
+        first, last = _own_lines(path[-1])
+        return first + self.offset, last + self.offset
+
+    def _statements(self, suspect: Suspect) -> list[ast.stmt]:
+        """The statements around the suspect, outermost first."""
+        found: list[ast.stmt] = []
+        level: Sequence[ast.stmt] = self.tree.body if self.tree is not None else ()
         while True:
-            inner = next((each for each in level if _covers(each, line, suspect.column)), None)
+            inner = next((each for each in level if _covers(each, suspect.line - self.offset, suspect.column)), None)
             if inner is None:
                 return found
-            found = inner
+            found.append(inner)
             level = list(_statements_of(inner))
 
-    def shape(self, suspect: Suspect, place: Place, *, whole: bool) -> Shape | None:
-        """The suspect's node among its statement or the `whole` function; None when LibCST cannot read it."""
-        statement = None if whole else self.statement(suspect)
-        if statement is None:
-            if not self._is_read:
-                self._whole = _Syntax.read(self.text(self.first, self.last), self.offset(self.first))
-                self._is_read = True
-            syntax = self._whole
+    def shape(self, suspect: Suspect, place: Place, needs: Needs) -> Shape | None:
+        """The suspect's node with as much around it as its rule `needs`; None when LibCST cannot read it."""
+        if needs == "statement" and self.tree is not None:
+            text = self._read(self._statement_lines(suspect))
         else:
-            offset = self.offset(self.first)
-            first, last = (line + offset for line in _own_lines(statement))
-            text = self.text(first, last)
-            if isinstance(getattr(statement, "body", None), list):
-                text = text.rstrip("\n") + "\n" + " " * (statement.col_offset + 1) + "pass\n"
-            syntax = _Syntax.read(text, self.offset(first))
-        if syntax is None:
+            if needs not in self.texts:
+                self.texts[needs] = self._read(self._loop_lines() if needs == "loop" else self._all_lines())
+            text = self.texts[needs]
+        if text is None:
             return None
-        start = (suspect.line, self._characters(suspect.line, suspect.column))
-        end = (suspect.end_line, self._characters(suspect.end_line, suspect.end_column))
-        return syntax.shape(start, end, place)
+        start, end = (suspect.line, suspect.column), (suspect.end_line, suspect.end_column)
+        placed = text.at(start, end) or text.at_characters(
+            (suspect.line, place.column - 1), (suspect.end_line, place.end_column - 1)
+        )
+        return None if placed is None else _shape(placed, place)
+
+    def _all_lines(self) -> dict[int, str]:
+        return {number: self.lines[number - 1] for number in range(self.first, min(self.last, len(self.lines)) + 1)}
+
+    def _statement_lines(self, suspect: Suspect) -> dict[int, str]:
+        first, last = self.statement(suspect)
+        kept = {number: self.lines[number - 1] for number in range(first, last + 1)}
+        path = self._statements(suspect)
+        if path and isinstance(getattr(path[-1], "body", None), list):
+            kept[last + 1] = " " * (path[-1].col_offset + 1) + "pass"
+        return kept
+
+    def _loop_lines(self) -> dict[int, str]:
+        """The loops around the suspects, what encloses them, and beside them what may say what they run over."""
+        kept = self._all_lines()
+        if self.tree is None:
+            return kept
+        wanted = {id(statement) for suspect in self.suspects for statement in self._statements(suspect)}
+        names = {callee(suspect.call).rpartition(".")[2] for suspect in self.suspects} | set(self._looped_over())
+        matters = re.compile(rf"{_STARTS}|\b({'|'.join(map(re.escape, sorted(names - {''})))})\b")
+        for statement in _beside(self.tree.body, wanted):
+            first, last = (line + self.offset for line in _bounds(statement))
+            if _is_short(statement) or any(matters.search(line) for line in self.lines[first - 1 : last]):
+                continue
+            indentation = self.lines[first - 1][: statement.col_offset]
+            if indentation.strip():
+                continue
+            for number in range(first, last + 1):
+                del kept[number]
+            kept[first] = f"{indentation}pass"
+        return dict(sorted(kept.items()))
+
+    def _looped_over(self) -> Iterator[str]:
+        """The variables that the loops around the suspects run over: what fills them says how many they hold."""
+        for suspect in self.suspects:
+            for statement in self._statements(suspect):
+                if isinstance(statement, (ast.For, ast.AsyncFor)):
+                    iterables: list[ast.expr] = [statement.iter]
+                elif isinstance(statement, (ast.While, ast.If, ast.With, ast.AsyncWith, ast.Try, ast.FunctionDef, ast.AsyncFunctionDef)):
+                    continue
+                else:
+                    iterables = [each.iter for each in ast.walk(statement) if isinstance(each, ast.comprehension)]
+                for iterable in iterables:
+                    yield from (each.id for each in ast.walk(iterable) if isinstance(each, ast.Name))
+
+    def _read(self, lines: dict[int, str]) -> _Text | None:
+        return _Text.read(list(lines.values()), list(lines))
 
 
 @dataclass(frozen=True, slots=True)
-class _Syntax:
-    """A parsed excerpt and where its nodes are."""
+class _Text:
+    """Some lines of a file, parsed; `numbers` are their line numbers in the file."""
 
+    twins: Twins | None
     module: cst.Module
-    ranges: Mapping[cst.CSTNode, CodeRange]
-    offset: int
+    numbers: Sequence[int]
 
     @classmethod
-    def read(cls, text: str, offset: int) -> _Syntax | None:
-        """Parses `text`; None when it is no Python that LibCST knows."""
+    def read(cls, lines: Sequence[str], numbers: Sequence[int]) -> _Text | None:
+        """Parses `lines`; None when they are no Python that LibCST knows."""
         import libcst as cst
-        from libcst.metadata import MetadataWrapper, PositionProvider
 
-        if _is_too_nested(text):
+        from agentperf_lint.analysis.locate import Twins
+
+        text = _module(lines)
+        tree = _parsed(text)
+        if _is_too_nested(text, tree):
             return None
         try:
             module = cst.parse_module(text)
-            ranges = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
         except (cst.ParserSyntaxError, cst.CSTValidationError, RecursionError, ValueError):
             return None
-        return cls(module, ranges, offset)
+        above = (0,) if _is_indented(lines) else ()
+        return cls(None if tree is None else Twins(tree, module), module, (*above, *numbers))
 
-    def shape(self, start: tuple[int, int], end: tuple[int, int], place: Place) -> Shape | None:
-        """The expression from `start` to `end` (line in the file, 0-based character column) and what encloses it."""
-        import libcst as cst
-
-        path = self._path((start[0] - self.offset, start[1]), (end[0] - self.offset, end[1]))
-        node = path[-1]
-        if not isinstance(node, cst.BaseExpression):
+    def at(self, start: tuple[int, int], end: tuple[int, int]) -> Placed | None:
+        """The expression from `start` to `end` (line in the file, 0-based UTF-8 column), found by counting."""
+        if self.twins is None or start[0] not in self.numbers or end[0] not in self.numbers:
             return None
-        ancestors = tuple(reversed(path[:-1]))
-        loops = (cst.For, cst.While, cst.BaseComp, cst.Call)
-        return Shape(
-            place=place,
-            node=node,
-            ancestors=ancestors,
-            function=next((each for each in ancestors if isinstance(each, cst.FunctionDef)), None),
-            loop_lines=tuple(
-                (each, self.ranges[each].start.line + self.offset)
-                for each in (node, *ancestors)
-                if isinstance(each, loops)
-            ),
-        )
+        first, last = self.numbers.index(start[0]) + 1, self.numbers.index(end[0]) + 1
+        placed = self.twins.at((first, start[1], last, end[1]))
+        return None if placed is None else placed.renumbered(self.numbers)
 
-    def _path(self, start: tuple[int, int], end: tuple[int, int]) -> list[cst.CSTNode]:
-        """From the module down to the expression that `start` and `end` bound (or the smallest around it)."""
-        import libcst as cst
+    def at_characters(self, start: tuple[int, int], end: tuple[int, int]) -> Placed | None:
+        """The same by LibCST's own positions, with columns in characters: slower, and knows all syntax."""
+        from agentperf_lint.analysis.locate import by_position
 
-        from agentperf_rules.syntax import children
+        if start[0] not in self.numbers or end[0] not in self.numbers:
+            return None
+        first, last = self.numbers.index(start[0]) + 1, self.numbers.index(end[0]) + 1
+        placed = by_position(self.module, (first, start[1]), (last, end[1]))
+        return None if placed is None else placed.renumbered(self.numbers)
 
-        path: list[cst.CSTNode] = [self.module]
-        while True:
-            inner = next((each for each in children(path[-1]) if self._covers(each, start, end)), None)
-            if inner is None:
-                return self._trimmed(path)
-            path.append(inner)
-            if isinstance(inner, cst.BaseExpression) and self._bounds(inner) == (start, end):
-                return path
 
-    def _trimmed(self, path: list[cst.CSTNode]) -> list[cst.CSTNode]:
-        import libcst as cst
+def _shape(placed: Placed, place: Place) -> Shape:
+    import libcst as cst
 
-        if isinstance(path[-1], cst.BaseExpression):
-            expressions = [index for index, each in enumerate(path) if isinstance(each, cst.BaseExpression)]
-            return path[: expressions[-1] + 1]
-        return path
+    function = next((each for each in placed.ancestors if isinstance(each, cst.FunctionDef)), None)
+    return Shape(place, placed.node, placed.ancestors, function, placed.lines)
 
-    def _bounds(self, node: cst.CSTNode) -> tuple[tuple[int, int], tuple[int, int]]:
-        found = self.ranges[node]
-        return (found.start.line, found.start.column), (found.end.line, found.end.column)
 
-    def _covers(self, node: cst.CSTNode, start: tuple[int, int], end: tuple[int, int]) -> bool:
-        if node not in self.ranges:
-            return False
-        first, last = self._bounds(node)
-        return first <= start and end <= last
+def _is_indented(lines: Sequence[str]) -> bool:
+    return bool(lines) and lines[0][:1] in {" ", "\t"}
+
+
+def _module(lines: Sequence[str]) -> str:
+    """`lines` as a module; indented ones below an `if`, since cutting indentation would change strings."""
+    body = "\n".join(lines) + "\n"
+    return f"if 1:\n{body}" if _is_indented(lines) else body
+
+
+def _beside(level: Sequence[ast.stmt], wanted: set[int]) -> Iterator[ast.stmt]:
+    """The statements beside those `wanted`, down to the outermost loops among these."""
+    for statement in level:
+        if id(statement) not in wanted:
+            yield statement
+        elif not isinstance(statement, (ast.For, ast.AsyncFor, ast.While)):
+            yield from _beside(list(_statements_of(statement)), wanted)
+
+
+def _is_short(statement: ast.stmt) -> bool:
+    """Whether a statement is cheaper to keep than to think about."""
+    first, last = _bounds(statement)
+    return last - first < _SHORT and isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr))
 
 
 def _parsed(text: str) -> ast.Module | None:
@@ -261,14 +299,13 @@ def _parsed(text: str) -> ast.Module | None:
         return None
 
 
-def _is_too_nested(text: str) -> bool:
+def _is_too_nested(text: str, tree: ast.Module | None) -> bool:
     """Whether LibCST's native parser, which has no limit of its own, could overflow the stack on `text`.
 
     It takes some 1,500 brackets or 8,000 operators in one another, which short texts do not hold.
     """
     if len(text) <= _SAFE_LENGTH:
         return False
-    tree = _parsed(text)
     if tree is None:
         return len(text) > _LONGEST_UNKNOWN or _bracket_depth(text) > _MOST_NESTED
     level: list[ast.AST] = [tree]

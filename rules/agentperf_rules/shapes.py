@@ -633,9 +633,9 @@ def is_handful(iterable: cst.CSTNode) -> bool:
     """Whether `iterable` is a fixed, small collection: a literal, an upper-case constant, an Enum, `range(3)`."""
     if isinstance(iterable, (cst.Tuple, cst.List, cst.Set)):
         plain = not any(isinstance(element, cst.StarredElement) for element in iterable.elements)
-        return plain and len(iterable.elements) <= _HANDFUL
+        return plain and 1 <= len(iterable.elements) <= _HANDFUL
     if isinstance(iterable, cst.Dict):
-        return len(iterable.elements) <= _HANDFUL
+        return 1 <= len(iterable.elements) <= _HANDFUL
     if isinstance(iterable, (cst.Name, cst.Attribute)):
         return _is_constant_name(last_name(iterable))
     if isinstance(iterable, cst.BinaryOperation):

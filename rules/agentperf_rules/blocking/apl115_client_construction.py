@@ -38,7 +38,7 @@ class BlockingClientConstruction(BlockingRule):
     name = "blocking-client-construction-in-async"
     severity = "low"
     what = "client construction"
-    needs = "function"
+    needs = "loop"
 
     valid = (
         """\

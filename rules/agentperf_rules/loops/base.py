@@ -17,7 +17,7 @@ class LoopRule(Rule):
     """
 
     kind = "loop"
-    needs = "function"
+    needs = "loop"
     what: ClassVar[str]
     batch: ClassVar[str]
 
