@@ -74,14 +74,14 @@ orm.methods_give(QUERY, "all", "builtins.list", "self")
 # Statements and results
 STATEMENT = "sqlalchemy.Select"
 orm.gives("sqlalchemy.select sqlmodel.select", STATEMENT, "arg0")
-orm.gives("sqlalchemy.update sqlalchemy.delete sqlalchemy.insert", "sqlalchemy.sql.dml.Statement", "arg0")
+orm.gives("sqlalchemy.update sqlalchemy.delete sqlalchemy.insert", "sqlalchemy.Update", "arg0")
 orm.methods_give(
     STATEMENT,
     "where filter filter_by join outerjoin join_from select_from options order_by group_by having limit offset distinct with_for_update"
     " execution_options correlate add_columns prefix_with union union_all",
     "self",
 )
-orm.methods_give("sqlalchemy.sql.dml.Statement", "where values returning execution_options on_conflict_do_nothing on_conflict_do_update", "self")
+orm.methods_give("sqlalchemy.Update", "where values returning execution_options on_conflict_do_nothing on_conflict_do_update", "self")
 orm.methods_give(RESULT, "scalars", SCALARS, "self")
 orm.methods_give(f"{RESULT} {SCALARS}", "unique execution_options yield_per", "self")
 orm.methods_give(f"{RESULT} {SCALARS}", "scalar scalar_one scalar_one_or_none", "elem")
@@ -152,9 +152,9 @@ orm.methods_give(
 )
 orm.methods_give(MANAGER, "get_queryset db_manager", QUERYSET, "self")
 orm.iterating(QUERYSET, use="async for", batch=ID_IN)
-for name in ("save", "delete", "refresh_from_db", "full_clean"):
-    write = name in ("save", "delete")
-    orm.calls(MODEL, name, use=f"await ....a{name}()" if name != "full_clean" else "sync_to_async()", batch=BULK_CREATE if write else ID_IN, write=write)
+for name in ("save", "delete", "refresh_from_db"):
+    write = name != "refresh_from_db"
+    orm.calls(MODEL, name, use=f"await ....a{name}()", batch=BULK_CREATE if write else ID_IN, write=write)
 for name in ("asave", "adelete"):
     orm.awaited(MODEL, name, batch=BULK_CREATE, write=True)
 orm.awaited(MODEL, "arefresh_from_db", batch=ID_IN)
