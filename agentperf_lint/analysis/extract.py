@@ -283,7 +283,7 @@ class Extractor:
             return False
         root = self._root(callee)
         root_op = self.nodes[root][0]
-        if root_op == f.LITERAL or root_op == f.TEXT:
+        if root_op == f.TEXT or root_op == f.LITERAL and root not in self.args:
             return True
         if root_op == f.UNKNOWN:
             return terminal not in self.terminal_names

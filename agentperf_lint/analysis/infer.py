@@ -28,6 +28,7 @@ from agentperf_lint.analysis.values import (
     Values,
 )
 from agentperf_rules.catalogue import Catalogue
+from agentperf_rules.catalogue.schema import Returns
 
 SCOPE_BITS = 20  # a key is file << SCOPE_BITS | scope
 MAX_VALUES = 4
@@ -111,6 +112,8 @@ class Resolver:
         self._depth = 0
         self._lines: dict[int, tuple[Value, ...]] = {}
         self._kinds: dict[int, Kind] = {}
+        self._iterated: dict[Value, Values] = {}
+        self._open_aliases: set[Alias] = set()
         self._lookups: dict[tuple[int, str], Values] = {}
         self._methods: dict[tuple[int, str], tuple[int, int] | None] = {}
         self._models: dict[int, bool] = {}
@@ -317,7 +320,12 @@ class Resolver:
         if isinstance(value, Class):
             return (Instance(value.key),)
         if isinstance(value, Alias):
-            return self.instances(self.files[value.file], value.ref, function)
+            if value in self._open_aliases:
+                return NONE
+            self._open_aliases.add(value)
+            found = self.instances(self.files[value.file], value.ref, function)
+            self._open_aliases.discard(value)
+            return found
         if isinstance(value, External) and not value.instance:
             last = value.name.rpartition(".")[2]
             if last == "Self" and function >= 0 and self.owner(function) >= 0:
@@ -543,12 +551,15 @@ class Resolver:
                 return special
         if owner in ("builtins.list", "builtins.dict") and value.elements:
             return (Sequence(value.elements),) if last in _HOLDS_SAME else value.elements if last in _GIVES_ELEMENT else NONE
+        offloader = self.catalogue.offloaders.get(name)
+        if offloader is not None and not offloader.result and offloader.position < len(args):
+            return self._join(self.called(v, file, 0) for v in self.values(file, args[offloader.position]))
         returned = self.catalogue.returns_of(name)
         if returned is not None:
-            return self._returned(returned.type, returned.elem, value, file, args)
+            return self._returned(returned, value, file, args)
         if value.instance:
             called = self.catalogue.returns_of(f"{name}.__call__")
-            return self._returned(called.type, called.elem, value, file, args) if called is not None else NONE
+            return self._returned(called, value, file, args) if called is not None else NONE
         if last in _RELATION_FIELDS and args:
             return (External(name, True, self._held_by(file, args[0])),)
         return (External(name if _is_class_name(name) else f"{name}()", True),)
@@ -583,17 +594,17 @@ class Resolver:
             return self.results(value.key)
         return (Instance(value.key),) if isinstance(value, Class) else NONE
 
-    def _returned(self, type_name: str, held: str, value: External, file: LoadedFile, args: Seq[int]) -> Values:
-        elements: Values = NONE
-        if held == "self":
+    def _returned(self, row: Returns, value: External, file: LoadedFile, args: Seq[int]) -> Values:
+        elements: Values = (External(row.of, True),) if row.of else NONE
+        if row.elem == "self":
             elements = value.elements
-        elif held == "arg0" and args:
+        elif row.elem == "arg0" and args:
             elements = self._held_by(file, args[0])
-        if type_name == "elem":
+        if row.type == "elem":
             return value.elements or elements
-        if type_name == "self":
+        if row.type == "self":
             return (External(value.name.rpartition(".")[0], True, value.elements),)
-        return (External(type_name, True, elements),)
+        return (External(row.type, True, elements),)
 
     def _held_by(self, file: LoadedFile, ref: int) -> Values:
         found: list[Value] = []
@@ -638,6 +649,13 @@ class Resolver:
         return self._join(self._elements_of(value) for value in values)
 
     def _elements_of(self, value: Value) -> Values:
+        known = self._iterated.get(value)
+        if known is None:
+            self._iterated[value] = NONE
+            known = self._iterated[value] = self._elements_once(value)
+        return known
+
+    def _elements_once(self, value: Value) -> Values:
         if isinstance(value, Sequence):
             return value.elements
         if isinstance(value, Row):

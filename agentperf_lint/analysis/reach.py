@@ -7,6 +7,7 @@ new is found.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence as Seq
 from typing import Literal, NamedTuple
@@ -30,13 +31,15 @@ from agentperf_rules.model import CONFIDENCES, SEVERITIES, Confidence, Loop, Loo
 
 Family = Literal["blocking", "loop"]
 
-MAX_LOOP_HOPS = 3  # calls between a loop and its query; further away the loop is rarely the place to fix
+MAX_LOOP_HOPS = 4  # calls between a loop and its query; further away the loop is rarely the place to fix
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
 _RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField", "relationship"})
 _LOADED_WITH_THE_ROW = ("joined", "selectin", "subquery", "immediate", "dynamic", "write_only", "noload", "raise")
 _CONSUMERS = frozenset({"list", "tuple", "set", "frozenset", "sorted", "sum", "any", "all", "max", "min", "dict", "next", "len", "bool"})
+_BUFFERS = frozenset({"io.BytesIO", "io.StringIO", "builtins.bytes"})
+_NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
 
 RELATION = Sink(
@@ -415,7 +418,7 @@ class Reach:
         self, value: External, file: LoadedFile, index: int, use: f.Use, caller: int, repeats: bool
     ) -> Iterator[Edge]:
         sink = self.catalogue.sink(value.name)
-        if sink is not None and not self._is_prefetched(value, file, file.bases[use.ref]):
+        if sink is not None and not self._is_prefetched(value, file, file.bases[use.ref]) and not self._in_memory(sink, file, use.ref):
             yield self._sink(sink, value.name, index, use, caller, "definite", repeats)
         yield from self._offload_edges(value, file, index, use, caller)
         invoker = self.catalogue.invokers.get(value.name)
@@ -428,6 +431,16 @@ class Reach:
         owner, _, last = value.name.rpartition(".")
         if owner == "builtins" and last in _CONSUMERS and args:
             yield from self._iterate_edges(self.resolver.values(file, args[0]), file, index, use, caller)
+
+    def _in_memory(self, sink: Sink, file: LoadedFile, call: int) -> bool:
+        """A reader or writer that is given a buffer instead of a path."""
+        if sink.kind not in ("file", "cpu"):
+            return False
+        ref = self._argument(file, call, 0, "file") or self._argument(file, call, 0, "fileobj")
+        return any(
+            isinstance(value, Instance) or isinstance(value, External) and value.instance and value.name in _BUFFERS
+            for value in (self.resolver.values(file, ref) if ref else NONE)
+        )
 
     def _is_prefetched(self, value: External, file: LoadedFile, ref: int) -> bool:
         """A related set of a row whose query loaded its relations: `for book in author.books.all()`."""
@@ -480,6 +493,8 @@ class Reach:
                 continue
             if rule.args and not self._first_argument_matches(file, use.ref, rule.args):
                 continue
+            if rule.head and not re.search(rule.head, head):
+                continue
             sink = Sink(
                 written, rule.kind, rule.severity, rule.use, rule.batch, blocking=rule.blocking and sync, loop=rule.loop, write=rule.write
             )
@@ -488,7 +503,7 @@ class Reach:
 
     def _first_argument_matches(self, file: LoadedFile, call: int, pattern: str) -> bool:
         args = file.args.get(call, [])
-        return bool(args) and self.catalogue.matches(pattern, self._source_of(file, args[0]))
+        return bool(args) and re.match(pattern, self._source_of(file, args[0])) is not None
 
     def _source_of(self, file: LoadedFile, ref: int) -> str:
         """Enough of an argument's source for a convention: a name, or a quoted constant."""
@@ -620,6 +635,8 @@ class Reach:
                 if family == "blocking" and not edge.sync:
                     continue
                 weaker = min(effect.confidence, edge.confidence, key=CONFIDENCES.index)
+                if effect.sink.kind in _NEAR_ONLY:
+                    weaker = "possible"
                 effects[edge.caller] = Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect)
                 reached.append(edge.caller)
 
@@ -653,6 +670,8 @@ class Reach:
     def _weaker(self, edge: Edge, effect: Effect | None) -> Confidence:
         if effect is None:
             return edge.confidence
+        if effect.sink.kind in _NEAR_ONLY:
+            return "possible"
         return min(effect.confidence, edge.confidence, key=CONFIDENCES.index)
 
     def _report_loops(self, effects: dict[int, Effect]) -> None:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 UNREADABLE = "APL901"
 MAX_JOBS = 8
+RECURSION_LIMIT = 5_000  # questions about names wait for each other up to a fixed depth, some ten frames each
 
 
 class Report(msgspec.Struct):
@@ -236,7 +237,7 @@ class _Run:
             loaded.append(LoadedFile(len(loaded), file.path, facts))
         catalogue = load_catalogue()
         limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(max(limit, 20_000))
+        sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
         try:
             suspects = Reach(Resolver(loaded, str(self.root), catalogue), catalogue, self.display).run()
         finally:
