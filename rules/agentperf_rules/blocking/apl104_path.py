@@ -51,8 +51,8 @@ async def target(folder: Path, name: str):
         """\
 from pathlib import Path
 
-async def load(folder: Path):
-    return (folder / "config.json").read_text()  # expect
+async def is_configured(folder: Path):
+    return (folder / "config.json").exists()  # expect
 """,
         """\
 import os

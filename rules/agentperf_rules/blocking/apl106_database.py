@@ -5,8 +5,8 @@ from agentperf_rules.blocking.base import BlockingRule
 
 class BlockingDatabase(BlockingRule):
     """## What it does
-    Finds calls of synchronous database drivers and of SQLAlchemy's synchronous engine, connection and session in async
-    functions.
+    Finds calls of synchronous database drivers (sqlite3, psycopg, PyMySQL, pymongo) and of SQLAlchemy's synchronous
+    engine and connection in async functions.
 
     ## Why is this bad?
     A query is a round trip to a server, and waits for its locks. The event loop waits with it.
@@ -48,9 +48,13 @@ async def count(path):
     )
     invalid = (
         """\
-from sqlalchemy.orm import Session
+import psycopg2
 
-async def rename(session: Session, statement):
-    session.execute(statement)  # expect
+def connected():
+    return psycopg2.connect("dbname=shop")
+
+async def rename(statement):
+    cursor = connected().cursor()  # expect
+    cursor.execute(statement)  # expect
 """,
     )
