@@ -5,6 +5,7 @@ Nothing but click is imported before a command runs.
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -159,7 +160,7 @@ def clean(paths: tuple[str, ...], cache_dir: str | None) -> int:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and exits: with 0, 1 or 2 as `check` says, with 130 when interrupted."""
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):
+        if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
     try:
         code = cli.main(arguments, prog_name="agentperf-lint", standalone_mode=False) or CLEAN

@@ -23,7 +23,7 @@ _MEANINGS = {
         "end_column": "Column behind the last character of the place, 1-based.",
         "function": "Qualified name of the enclosing function, <module> at module level.",
         "severity": "What the call costs when it happens.",
-        "confidence": "definite: resolved to the sink by types and imports; likely: by strong convention; possible: by name.",
+        "confidence": "definite: resolved by types and imports; likely: by a strong convention; possible: by name.",
         "message": "What, where, why it costs and what to do, in one line.",
         "remedy": "What to do instead.",
         "chain": "The calls from the async function or loop down to the sink, empty for unreadable files.",

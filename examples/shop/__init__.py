@@ -1,0 +1,1 @@
+"""A small order service. Comments `# slow: CODE` mark the lines that agentperf-lint is expected to report."""
