@@ -35,15 +35,19 @@ class Table(dict[str, Row]):
         self.wildcards: dict[str, Row] = {}
         self.deep: dict[str, dict[str, Row]] = {}
 
-    def add(self, row: Row) -> None:
-        """Enters `row`; a later one of the same name replaces it."""
-        owner, deep, method = row.name.partition(DEEP)
-        if deep:
-            self.deep.setdefault(owner, {})[method] = row
-        elif row.name.endswith(ANY_METHOD):
-            self.wildcards[row.name[: -len(ANY_METHOD)]] = row
-        else:
-            self[row.name] = row
+    def take(self, rows: Iterable[Row]) -> None:
+        """Enters `rows`; a later one of the same name replaces an earlier one."""
+        self.update({row[0]: row for row in rows})
+
+    def sort(self) -> None:
+        """Moves the rows for families of names to where `find` looks for them. Call it when all rows are in."""
+        for name in [name for name in self if "*" in name]:
+            row = self.pop(name)
+            owner, deep, method = name.partition(DEEP)
+            if deep:
+                self.deep.setdefault(owner, {})[method] = row
+            else:
+                self.wildcards[name.removesuffix(ANY_METHOD)] = row
 
     def find(self, name: str) -> Row | None:
         """The row for `name`: its own, one for any method of its owner, or one for the longest chain."""
@@ -81,12 +85,14 @@ class Catalogue:
             conventions.extend(family.conventions)
             contexts.update(family.async_contexts)
             known.update(family.known)
+        self.sinks.sort()
+        self.returns.sort()
         self.conventions: tuple[Convention, ...] = tuple(conventions)
         self.async_only_context_managers: frozenset[str] = frozenset(contexts)
         self.offload_decorators: frozenset[str] = frozenset(
             offloader.name for offloader in self.offloaders.values() if offloader.decorator
         )
-        self.owners: frozenset[str] = frozenset(name.rpartition(".")[0] for name in self.sinks)
+        self.owners: frozenset[str] = frozenset([name.rpartition(".")[0] for name in self.sinks])
         self.packages: frozenset[str] = self._packages()
         self.terminal_names: frozenset[str] = self._terminal_names(known)
         self._alias_tops: frozenset[str] = frozenset(name.partition(".")[0] for name in self.aliases)
@@ -100,13 +106,10 @@ class Catalogue:
         self._conventional: dict[tuple[str, str], tuple[Convention, ...]] = {}
 
     def _take(self, family: Family) -> None:
-        for sink in family.sinks:
-            if sink.on == "call":
-                self.sinks.add(sink)
-            else:
-                self.uses[sink.on][sink.name] = sink
-        for returned in family.returned:
-            self.returns.add(returned)
+        self.sinks.take(family.sinks)
+        for use in family.uses:
+            self.uses[use.on][use.name] = use
+        self.returns.take(family.returned)
         self.aliases.update(family.aliases)
         self.bases.update(family.bases)
         self.offloaders.update((row.name, row) for row in family.offloaders)
@@ -114,11 +117,11 @@ class Catalogue:
         self.exempt.update(family.exempt)
 
     def _packages(self) -> frozenset[str]:
-        tables = (self.sinks, self.sinks.wildcards, self.sinks.deep, self.returns, self.aliases, self.bases, self.offloaders, self.invokers)
-        return frozenset(name.partition(".")[0] for table in tables for name in table)
+        tables = (self.owners, self.sinks.wildcards, self.sinks.deep, self.returns, self.aliases, self.bases, self.offloaders, self.invokers)
+        return frozenset([name.partition(".")[0] for table in tables for name in table])
 
     def _terminal_names(self, known: set[str]) -> frozenset[str]:
-        names = {name.rpartition(".")[2] for table in (self.sinks, self.offloaders, self.invokers) for name in table}
+        names = {name[name.rfind(".") + 1 :] for table in (self.sinks, self.offloaders, self.invokers) for name in table}
         names.update(known)
         for methods in self.sinks.deep.values():
             names.update(method.rpartition(".")[2] for method in methods)

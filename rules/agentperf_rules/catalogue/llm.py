@@ -130,7 +130,7 @@ llm.subclass(
     " langchain_core.language_models.BaseLanguageModel langchain_core.language_models.LLM langchain_core.language_models.BaseLLM",
     CHAT_MODEL,
 )
-llm.gives("langchain.chat_models.init_chat_model langchain.chat_models.base.init_chat_model", CHAT_MODEL)
+llm.gives("langchain.chat_models.init_chat_model", CHAT_MODEL)
 llm.subclass(
     "langchain_openai.OpenAIEmbeddings langchain_openai.AzureOpenAIEmbeddings langchain_google_genai.GoogleGenerativeAIEmbeddings"
     " langchain_cohere.CohereEmbeddings langchain_huggingface.HuggingFaceEmbeddings langchain_ollama.OllamaEmbeddings"
@@ -149,7 +149,7 @@ llm.calls(LLAMA_INDEX, "complete chat stream_complete stream_chat predict struct
 llm.awaited(LLAMA_INDEX, "acomplete achat astream_complete astream_chat apredict astructured_predict")
 llm.subclass(
     "llama_index.llms.openai.OpenAI llama_index.llms.anthropic.Anthropic llama_index.llms.ollama.Ollama llama_index.llms.azure_openai.AzureOpenAI"
-    " llama_index.llms.gemini.Gemini llama_index.core.base.llms.base.BaseLLM",
+    " llama_index.llms.gemini.Gemini",
     LLAMA_INDEX,
 )
 llm.alias(LLAMA_INDEX, "llama_index.core.llms.llm.LLM llama_index.core.base.llms.base.BaseLLM")

@@ -158,7 +158,7 @@ for name in ("save", "delete", "refresh_from_db"):
 for name in ("asave", "adelete"):
     orm.awaited(MODEL, name, batch=BULK_CREATE, write=True)
 orm.awaited(MODEL, "arefresh_from_db", batch=ID_IN)
-orm.subclass("django.db.models.manager.BaseManager", QUERYSET)
+orm.subclass("django.db.models.BaseManager", MANAGER)
 orm.alias("django.db.models", "django.db.models.manager django.db.models.query django.db.models.base")
 orm.subclass("django.contrib.gis.db.models.Model", MODEL)
 orm.subclass(
