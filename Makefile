@@ -40,14 +40,16 @@ lint: $(VENV)/.with-lint
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
 	$(BIN)/lint-imports
-	$(BIN)/python docs/generate.py --check
+	$(BIN)/python docs/generate_rules.py --check
+	$(BIN)/python docs/generate_schema.py --check
 
 format: $(VENV)/.with-lint
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
 docs: $(VENV)/.with-run
-	$(BIN)/python docs/generate.py
+	$(BIN)/python docs/generate_rules.py
+	$(BIN)/python docs/generate_schema.py
 
 bench: $(VENV)/.with-lint
 	$(BIN)/python -m benchmarks
