@@ -379,7 +379,7 @@ async def f():
 import httpx
 async def f(sync, url):
     if sync:
-        client = httpx.Client()
+        client = httpx.Client()  # expect APL115
     else:
         client = None
     client.get(url)  # expect APL102
@@ -390,11 +390,11 @@ async def g(url):
 """,
     "isinstance": """
 ### app.py
-from pathlib import Path
-async def f(p):
-    if isinstance(p, Path):
-        p.read_text()  # expect APL103
-    p.read_text()
+from requests import Session
+async def f(x):
+    if isinstance(x, Session):
+        x.get("/")  # expect APL102
+    x.get("/")
 """,
     "import cycle": """
 ### a.py

@@ -705,9 +705,11 @@ class Extractor:
             _EXPRESSIONS[type(test)](self, test, f.CONSUMED)
         before = frame.env
         frame.env = before.copy()
-        self._narrow(test)
+        narrowed = self._narrow(test)
         ends = self.body(node.body)
         after = frame.env
+        if narrowed and not ends:
+            self._widen(narrowed, before, after)
         frame.recording = recording
         frame.env = before
         if not node.orelse:
@@ -721,8 +723,8 @@ class Extractor:
         frame.env = after if other_ends else self._merge(after, frame.env)
         return False
 
-    def _narrow(self, test: ast.expr) -> None:
-        """`if isinstance(x, C)`: in the body `x` is a C."""
+    def _narrow(self, test: ast.expr) -> str:
+        """`if isinstance(x, C)`: in the body `x` is a C. Returns the name that was narrowed."""
         if (
             type(test) is ast.Call
             and type(test.func) is ast.Name
@@ -731,7 +733,19 @@ class Extractor:
             and type(test.args[0]) is ast.Name
             and type(test.args[1]) in (ast.Name, ast.Attribute)
         ):
-            self.frame.env[test.args[0].id] = self.ref(f.INSTANCE, self._silently(test.args[1]))
+            name = test.args[0].id
+            self.frame.env[name] = self.ref(f.INSTANCE, self._silently(test.args[1]))
+            return name
+        return ""
+
+    def _widen(self, name: str, before: dict[str, int], after: dict[str, int]) -> None:
+        """After the body the name is what it was before, unless the body assigned to it."""
+        if self.nodes[after.get(name, 0)][0] != f.INSTANCE:
+            return
+        if name in before:
+            after[name] = before[name]
+        else:
+            del after[name]
 
     def _merge(self, first: dict[str, int], second: dict[str, int]) -> dict[str, int]:
         if first == second:

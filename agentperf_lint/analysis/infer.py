@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence as Seq
 from enum import Enum
 
 from agentperf_lint.analysis import facts as f
+from agentperf_lint.analysis.extract import BUILTINS
 from agentperf_lint.analysis.modules import ModuleIndex
 from agentperf_lint.analysis.values import (
     Alias,
@@ -19,6 +20,7 @@ from agentperf_lint.analysis.values import (
     Function,
     Instance,
     Module,
+    Namespace,
     Partial,
     Pending,
     Row,
@@ -112,6 +114,7 @@ class Resolver:
         self._depth = 0
         self._lines: dict[int, tuple[Value, ...]] = {}
         self._kinds: dict[int, Kind] = {}
+        self._star_names: dict[tuple[int, str], Values] = {}
         self._iterated: dict[Value, Values] = {}
         self._open_aliases: set[Alias] = set()
         self._lookups: dict[tuple[int, str], Values] = {}
@@ -186,14 +189,24 @@ class Resolver:
         held = file.facts.scopes[0].names.get(name)
         if held is not None:
             return self.values(file, held)
+        found = self._starred(file, name) if file.facts.stars else NONE
+        if found:
+            return found
+        return (External(f"builtins.{name}"),) if name in BUILTINS else NONE
+
+    def _starred(self, file: LoadedFile, name: str) -> Values:
+        """What a star import of the file binds `name` to."""
+        key = (file.index, name)
+        if key in self._star_names:
+            return self._star_names[key]
+        self._star_names[key] = NONE
         for level, dotted in file.facts.stars:
             for value in self._module(file, level, dotted):
                 found = self.attribute(value, name)
-                if found and not (isinstance(value, External) and not self._known(found)):
+                if found and (not isinstance(value, External) or self._known(found)):
+                    self._star_names[key] = found
                     return found
-        from agentperf_lint.analysis.extract import BUILTINS
-
-        return (External(f"builtins.{name}"),) if name in BUILTINS else NONE
+        return NONE
 
     def _known(self, values: Values) -> bool:
         return any(isinstance(v, External) and self.catalogue.knows(v.name) for v in values)
@@ -202,18 +215,17 @@ class Resolver:
         found = self.index.relative(file.index, level, dotted) if level else self.index.absolute(file.index, dotted)
         if found is not None:
             return (Module(found),)
-        if level or self.index.is_package(dotted, file.index):
+        if level:
             return NONE
+        if self.index.is_package(dotted, file.index):
+            return (Namespace(file.index, dotted),)
         return (self._external(dotted),)
 
     def _external(self, name: str) -> External:
         return External(self.catalogue.canonical(name))
 
     def _import(self, file: LoadedFile, ref: int) -> Values:
-        dotted = file.text(ref)
-        found = self._module(file, file.bases[ref], dotted)
-        # `import a.b` binds `a`, which may be a directory without an __init__: attributes find the rest.
-        return found or (External(dotted),)
+        return self._module(file, file.bases[ref], file.text(ref))
 
     def _member(self, file: LoadedFile, ref: int) -> Values:
         dotted, _, name = file.text(ref).partition(":")
@@ -374,18 +386,7 @@ class Resolver:
     def _attribute(self, file: LoadedFile, ref: int) -> Values:
         base = file.bases[ref]
         name = file.text(ref)
-        if file.ops[base] == f.IMPORT:
-            found = self._submodule_chain(file, base, name)
-            if found is not None:
-                return found
         return self._join(self.attribute(value, name) for value in self.values(file, base))
-
-    def _submodule_chain(self, file: LoadedFile, base: int, name: str) -> Values | None:
-        """`import a.b` where `a` is a directory without `__init__`, or a package that does not import `b` itself."""
-        if file.bases[base] or self.values(file, base) and isinstance(self.values(file, base)[0], Module):
-            return None
-        found = self.index.absolute(file.index, f"{file.text(base)}.{name}")
-        return (Module(found),) if found is not None else None
 
     def attribute(self, value: Value, name: str) -> Values:
         """What `value.name` is."""
@@ -393,6 +394,8 @@ class Resolver:
             return self._external_attribute(value, name)
         if isinstance(value, Module):
             return self._module_attribute(value.file, name)
+        if isinstance(value, Namespace):
+            return self._module(self.files[value.file], 0, f"{value.dotted}.{name}")
         if isinstance(value, Instance):
             return self._instance_attribute(value.key, name)
         if isinstance(value, Class):
@@ -420,10 +423,7 @@ class Resolver:
         found = self.index.submodule(index, name)
         if found is not None:
             return (Module(found),)
-        if file.facts.stars:
-            found_name = self.global_name(file, name)
-            return NONE if found_name and found_name[0] == External(f"builtins.{name}") else found_name
-        return NONE
+        return self._starred(file, name) if file.facts.stars else NONE
 
     def _class_attribute(self, key: int, name: str) -> Values:
         found = self.lookup(key, name)
@@ -552,7 +552,7 @@ class Resolver:
         if owner in ("builtins.list", "builtins.dict") and value.elements:
             return (Sequence(value.elements),) if last in _HOLDS_SAME else value.elements if last in _GIVES_ELEMENT else NONE
         offloader = self.catalogue.offloaders.get(name)
-        if offloader is not None and not offloader.result and offloader.position < len(args):
+        if offloader is not None and offloader.awaitable and not offloader.result and offloader.position < len(args):
             return self._join(self.called(v, file, 0) for v in self.values(file, args[offloader.position]))
         returned = self.catalogue.returns_of(name)
         if returned is not None:

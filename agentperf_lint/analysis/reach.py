@@ -7,7 +7,6 @@ new is found.
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence as Seq
 from typing import Literal, NamedTuple
@@ -38,7 +37,8 @@ _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension
 _RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField", "relationship"})
 _LOADED_WITH_THE_ROW = ("joined", "selectin", "subquery", "immediate", "dynamic", "write_only", "noload", "raise")
 _CONSUMERS = frozenset({"list", "tuple", "set", "frozenset", "sorted", "sum", "any", "all", "max", "min", "dict", "next", "len", "bool"})
-_BUFFERS = frozenset({"io.BytesIO", "io.StringIO", "builtins.bytes"})
+_BUFFERS = frozenset({"io.BytesIO", "io.StringIO"})
+_BUFFER_READERS = frozenset({"zipfile", "tarfile", "gzip", "bz2", "lzma", "json", "pickle", "csv", "yaml", "tomllib"})
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
 
@@ -434,7 +434,7 @@ class Reach:
 
     def _in_memory(self, sink: Sink, file: LoadedFile, call: int) -> bool:
         """A reader or writer that is given a buffer instead of a path."""
-        if sink.kind not in ("file", "cpu"):
+        if sink.name.partition(".")[0] not in _BUFFER_READERS:
             return False
         ref = self._argument(file, call, 0, "file") or self._argument(file, call, 0, "fileobj")
         return any(
@@ -488,12 +488,10 @@ class Reach:
         receiver = head.rpartition(".")[2]
         awaited = bool(use.flags & f.AWAITED)
         sync = not use.flags & _SYNC
-        for rule in self.catalogue.convention(receiver, method):
+        for rule in self.catalogue.convention(receiver, method, head):
             if rule.when == "awaited" and not awaited or rule.when == "sync" and not sync:
                 continue
             if rule.args and not self._first_argument_matches(file, use.ref, rule.args):
-                continue
-            if rule.head and not re.search(rule.head, head):
                 continue
             sink = Sink(
                 written, rule.kind, rule.severity, rule.use, rule.batch, blocking=rule.blocking and sync, loop=rule.loop, write=rule.write
@@ -503,7 +501,7 @@ class Reach:
 
     def _first_argument_matches(self, file: LoadedFile, call: int, pattern: str) -> bool:
         args = file.args.get(call, [])
-        return bool(args) and re.match(pattern, self._source_of(file, args[0])) is not None
+        return bool(args) and self.catalogue.matches(pattern, self._source_of(file, args[0]))
 
     def _source_of(self, file: LoadedFile, ref: int) -> str:
         """Enough of an argument's source for a convention: a name, or a quoted constant."""

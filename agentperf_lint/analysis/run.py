@@ -317,10 +317,17 @@ class _Run:
 
 
 def cache_version() -> str:
-    """Changes whenever cached facts or findings could come out differently."""
-    from agentperf_rules.catalogue import load_catalogue
+    """Changes whenever cached facts or findings could come out differently: with this program and the interpreter."""
+    import agentperf_rules
 
-    return f"{__version__}-{sys.version_info[0]}.{sys.version_info[1]}-{load_catalogue().fingerprint}"
+    state = hashlib.blake2b(f"{__version__} {sys.version_info[:2]}".encode(), digest_size=8)
+    for package in (os.path.dirname(__file__), *agentperf_rules.__path__):
+        for directory, _, names in os.walk(package):
+            for name in sorted(names):
+                if name.endswith(".py"):
+                    status = os.stat(os.path.join(directory, name))
+                    state.update(f"{name} {status.st_size} {status.st_mtime_ns}".encode())
+    return state.hexdigest()
 
 
 def _weights(files: Sequence[SourceFile]) -> Callable[[str], int]:

@@ -24,6 +24,13 @@ class Module(msgspec.Struct, frozen=True):
     file: int
 
 
+class Namespace(msgspec.Struct, frozen=True):
+    """A directory of analysed modules without an `__init__`, as imported by `file`."""
+
+    file: int
+    dotted: str
+
+
 class Class(msgspec.Struct, frozen=True):
     """A class of the project; `key` identifies its scope."""
 
@@ -82,6 +89,6 @@ class Alias(msgspec.Struct, frozen=True):
 
 
 Value: TypeAlias = (
-    External | Module | Class | Instance | Super | Function | Pending | Sequence | Row | Partial | Alias
+    External | Module | Namespace | Class | Instance | Super | Function | Pending | Sequence | Row | Partial | Alias
 )
 Values: TypeAlias = tuple[Value, ...]
