@@ -45,6 +45,7 @@ PROPERTIES = frozenset(
     "property cached_property abstractproperty hybrid_property lazy_property reify cachedproperty under_cached_property"
     " classproperty lazyproperty".split()
 )
+_THREAD_QUESTIONS = frozenset({"get_ident", "current_thread", "get_native_id", "currentThread"})
 FAN_OUT = frozenset({"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait", "shield"})
 
 _CHAINED = 1 << 16  # the expression is the left side of a longer chain, which records it
@@ -58,7 +59,7 @@ _Node = tuple[int, int, str] | tuple[int, int, str, tuple[int, ...], tuple[tuple
 class _Frame:
     """What is known while one scope is walked."""
 
-    __slots__ = ("deferred", "env", "first_param", "globals", "index", "kind", "loop", "method_of", "params", "parent", "recording", "scope", "seen")
+    __slots__ = ("branch", "deferred", "env", "first_param", "globals", "index", "kind", "loop", "method_of", "params", "parent", "recording", "scope", "seen")
 
     def __init__(self, kind: int, index: int, scope: f.Scope, parent: _Frame | None) -> None:
         self.kind = kind
@@ -69,6 +70,7 @@ class _Frame:
         self.params: frozenset[str] = frozenset(param.name for param in scope.params)
         self.deferred: list[tuple[ast.AST, int, _Frame]] = []
         self.loop = -1
+        self.branch = 0
         self.recording = kind in (f.FUNCTION, f.LAMBDA)
         self.globals: set[str] = set()
         self.first_param = ""
@@ -234,6 +236,8 @@ class Extractor:
             return
         if self.fan_out:
             flags |= f.FANNED_OUT
+        if frame.branch:
+            flags |= f.CONDITIONAL
         strings = self.string_index
         self.uses += (
             frame.index,
@@ -815,12 +819,18 @@ class Extractor:
         if not ends and node.orelse:
             ends = self.body(node.orelse)
         outcomes = [] if ends else [frame.env]
+        recording = frame.recording
+        asks_for_loop = _asks_for_loop(node.body)
+        frame.branch += 1
         for handler in node.handlers:
+            frame.recording = recording and not (asks_for_loop and _last_name(handler.type) == "RuntimeError")
             frame.env = start.copy()
             if handler.name:
                 frame.env[handler.name] = 0
             if not self.body(handler.body):
                 outcomes.append(frame.env)
+        frame.branch -= 1
+        frame.recording = recording
         env = outcomes[0] if outcomes else start
         for other in outcomes[1:]:
             env = self._merge(env, other)
@@ -845,6 +855,7 @@ class Extractor:
         _EXPRESSIONS[type(node.subject)](self, node.subject, f.CONSUMED)
         before = frame.env
         merged = before
+        frame.branch += 1
         for case in node.cases:
             frame.env = before.copy()
             for pattern in ast.walk(case.pattern):
@@ -855,6 +866,7 @@ class Extractor:
                 _EXPRESSIONS[type(case.guard)](self, case.guard, f.CONSUMED)
             if not self.body(case.body):
                 merged = self._merge(merged, frame.env)
+        frame.branch -= 1
         frame.env = merged
         return False
 
@@ -1011,7 +1023,25 @@ def _head(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _last_name(node: ast.expr) -> str:
+def _other_thread_branch(test: ast.expr) -> str:
+    """The branch ("body" or "orelse") of `if thread_id != threading.get_ident()` that does not run on the loop's thread."""
+    if isinstance(test, ast.Compare) and len(test.ops) == 1:
+        for side in (test.left, test.comparators[0]):
+            if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
+                return "body" if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)) else "orelse"
+    return ""
+
+
+def _asks_for_loop(body: list[ast.stmt]) -> bool:
+    """`try: asyncio.get_running_loop()`: the handler of its RuntimeError runs where no loop does."""
+    for statement in body:
+        value = getattr(statement, "value", None)
+        if isinstance(value, ast.Call) and _last_name(value) in ("get_running_loop", "get_event_loop", "current_task"):
+            return True
+    return False
+
+
+def _last_name(node: ast.expr | None) -> str:
     while isinstance(node, ast.Call):
         node = node.func
     return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""

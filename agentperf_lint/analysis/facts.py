@@ -56,6 +56,7 @@ ASSIGNED = 16
 CONSUMED = 32  # an attribute, item, operator or iteration takes the value at once
 FANNED_OUT = 64  # inside the arguments of gather, create_task or the like
 ITERABLE = 128  # is itself the iterable of a loop
+CONDITIONAL = 256  # in a branch: an `if`, an `except`, a `case`
 
 # Kinds of loop.
 FOR, ASYNC_FOR, WHILE, COMPREHENSION = 0, 1, 2, 3

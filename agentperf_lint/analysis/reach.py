@@ -31,6 +31,8 @@ from agentperf_rules.model import CONFIDENCES, SEVERITIES, Confidence, Loop, Loo
 Family = Literal["blocking", "loop"]
 
 MAX_LOOP_HOPS = 4  # calls between a loop and its query; further away the loop is rarely the place to fix
+MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a finding is only possible
+MAX_BRANCHES = 3  # conditional calls on the way; with more, the sink is rarely reached
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
@@ -40,6 +42,7 @@ _CONSUMERS = frozenset({"list", "tuple", "set", "frozenset", "sorted", "sum", "a
 _BUFFERS = frozenset({"io.BytesIO", "io.StringIO"})
 _BUFFER_READERS = frozenset({"zipfile", "tarfile", "gzip", "bz2", "lzma", "json", "pickle", "csv", "yaml", "tomllib"})
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
+_CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
 _SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
 
 RELATION = Sink(
@@ -72,7 +75,10 @@ class Edge(NamedTuple):
 
 
 class Effect(NamedTuple):
-    """What a function does in the end: the sink, the edge to take towards it, and the effect at its other end."""
+    """What a function does in the end: the sink, the edge to take towards it, and the effect at its other end.
+
+    `branches` counts the calls on the way that stand in a branch or behind a cache.
+    """
 
     sink: Sink
     name: str
@@ -80,6 +86,7 @@ class Effect(NamedTuple):
     depth: int
     edge: Edge
     then: Effect | None
+    branches: int
 
     @property
     def code(self) -> str:
@@ -307,16 +314,31 @@ class Reach:
 
     def _call_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         callees = self.resolver.values(file, file.bases[use.ref])
-        found = False
+        edges: list[Edge] = []
         unknown = not callees
         for value in callees:
-            for edge in self._run_edges(value, file, index, use, caller):
-                found = True
-                yield edge
+            edges.extend(self._run_edges(value, file, index, use, caller))
             if isinstance(value, External):
                 unknown = unknown or self._is_foreign(value)
-        if unknown and not found:
-            yield from self._conventional(file, index, use, caller)
+        if unknown and not edges:
+            edges.extend(self._conventional(file, index, use, caller))
+        yield from self._plausible(edges, use)
+
+    def _plausible(self, edges: list[Edge], use: f.Use) -> Iterator[Edge]:
+        """Of several things that a name can be, those that fit: what is awaited is no sync function, and vice versa."""
+        awaited = bool(use.flags & f.AWAITED)
+        if not awaited and any(edge.callee >= 0 and edge.sync for edge in edges):
+            edges = [edge for edge in edges if edge.callee < 0 or edge.sync]
+        for edge in edges:
+            if awaited and edge.callee >= 0 and edge.sync and not self._gives_awaitable(edge.callee):
+                continue
+            yield edge
+
+    def _gives_awaitable(self, key: int) -> bool:
+        results = self.resolver.results(key)
+        return not results or any(
+            isinstance(value, Pending) or isinstance(value, External) and value.name.startswith("asyncio.") for value in results
+        )
 
     def _is_foreign(self, value: External) -> bool:
         """A name of a library that the catalogue does not know."""
@@ -622,7 +644,7 @@ class Reach:
         for edge in sinks:
             if edge.caller not in effects:
                 assert edge.sink is not None
-                effects[edge.caller] = Effect(edge.sink, edge.name, edge.confidence, 1, edge, None)
+                effects[edge.caller] = Effect(edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge))
                 reached.append(edge.caller)
         while reached:
             key = reached.popleft()
@@ -633,10 +655,21 @@ class Reach:
                 if family == "blocking" and not edge.sync:
                     continue
                 weaker = min(effect.confidence, edge.confidence, key=CONFIDENCES.index)
-                if effect.sink.kind in _NEAR_ONLY:
+                branches = effect.branches + self._branches(edge)
+                if self._is_far(effect, branches):
                     weaker = "possible"
-                effects[edge.caller] = Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect)
+                effects[edge.caller] = Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches)
                 reached.append(edge.caller)
+
+    def _branches(self, edge: Edge) -> int:
+        """Whether the call of `edge` may well not happen when its function runs."""
+        conditional = bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.CONDITIONAL)
+        cached = bool(self.resolver.decorator_names(edge.caller) & _CACHES)
+        return int(conditional) + MAX_BRANCHES * cached
+
+    def _is_far(self, effect: Effect, branches: int) -> bool:
+        """Whether a call of a function with this effect says little about what happens at the caller."""
+        return effect.sink.kind in _NEAR_ONLY or effect.depth > MAX_HELPERS or branches >= MAX_BRANCHES
 
     # -- reports ------------------------------------------------------------------------------------
 
@@ -668,7 +701,7 @@ class Reach:
     def _weaker(self, edge: Edge, effect: Effect | None) -> Confidence:
         if effect is None:
             return edge.confidence
-        if effect.sink.kind in _NEAR_ONLY:
+        if self._is_far(effect, effect.branches):
             return "possible"
         return min(effect.confidence, edge.confidence, key=CONFIDENCES.index)
 
