@@ -113,6 +113,7 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
         given = _without_excluded(given, project.root, config)
     cache_directory = Path(options["cache_dir"]) if options["cache_dir"] else project.cache_directory
     warnings = _Warnings(options["quiet"])
+    _stop_at_once_when_interrupted()
     report = _analyze(given, config, project.root, None if options["no_cache"] else cache_directory, stdin)
     renderer = _renderer(config, options["statistics"], stdin)
     _write(renderer, report, options["output_file"])
@@ -162,9 +163,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a letter is no reason to fail
+    code = CLEAN
     try:
-        code = cli.main(arguments, prog_name="agentperf-lint", standalone_mode=False) or CLEAN
+        # Not `cli.main`, which turns a broken pipe into 1: that means findings here.
+        with cli.make_context("agentperf-lint", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            code = cli.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as request:
+        code = request.exit_code
     except click.ClickException as error:
         error.show()
         code = ERROR
@@ -216,6 +222,25 @@ class _Warnings:
         self.count += 1
         if not self._quiet:
             click.echo(f"warning: {record.getMessage()}", err=True)
+
+
+def _stop_at_once_when_interrupted() -> None:
+    """A worker process would finish its piece of work first, and print a traceback."""
+    import multiprocessing
+    import signal
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        return
+    parent = os.getpid()
+
+    def stop(signum: int, frame: object) -> NoReturn:
+        if os.getpid() != parent:
+            os._exit(INTERRUPTED)
+        for child in multiprocessing.active_children():
+            child.terminate()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, stop)
 
 
 def _read_stdin(paths: tuple[str, ...], filename: str | None) -> tuple[str, bytes] | None:

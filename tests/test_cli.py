@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import jsonschema
+import psutil
 import pytest
 
 from agentperf_lint import __version__
@@ -81,7 +82,9 @@ def test_json_is_as_documented():
     assert [(each["code"], each["path"], each["line"], each["column"]) for each in findings] == [
         ("APL101", "slow.py", 5, 5)
     ]
-    assert findings[0]["chain"][0] == {"path": "slow.py", "line": 5, "function": "wait", "call": "time.sleep(1)"}
+    (step,) = findings[0]["chain"]
+    assert (step["path"], step["line"], step["function"]) == ("slow.py", 5, "wait")
+    assert step["call"].startswith("time.sleep")
     assert json.loads(lint("--output-format", "json", "clean.py").stdout) == []
 
 
@@ -232,7 +235,7 @@ def test_an_internal_error_asks_for_a_report(project):
 
 
 def test_broken_pipe_is_quiet(project):
-    (project / "slow.py").write_text(SLOW + "    time.sleep(2)\n" * 3_000)
+    (project / "slow.py").write_text(SLOW * 1_500)
     process = subprocess.Popen(
         [sys.executable, "-m", "agentperf_lint", "-q", "--output-format", "concise"],
         stdout=subprocess.PIPE,
@@ -248,15 +251,17 @@ def test_broken_pipe_is_quiet(project):
 
 
 def test_interrupt_is_quiet(project):
-    for number in range(400):
-        (project / f"m{number}.py").write_text((SLOW + "\n") * 100)
+    for number in range(300):
+        (project / f"m{number}.py").write_text(SLOW * 200)
     process = subprocess.Popen(
         [sys.executable, "-m", "agentperf_lint", "--no-cache", "--jobs", "2"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         start_new_session=True,
     )
-    time.sleep(0.6)
+    deadline = time.monotonic() + 30
+    while len(psutil.Process(process.pid).children()) < 2 and time.monotonic() < deadline:
+        time.sleep(0.02)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -321,7 +326,7 @@ def test_version_loads_nothing_that_is_slow():
         "try:\n    main(['--version'])\n"
         "except SystemExit:\n    pass\n"
         "slow = {'libcst', 'rich', 'msgspec', 'pathspec', 'psutil', 'flake8', 'sqlite3', 'multiprocessing'}\n"
-        "sys.exit(' '.join(slow & set(sys.modules)))\n"
+        "sys.exit(' '.join(slow & set(sys.modules)) or 0)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -16,7 +16,7 @@ def _render(month: str) -> Path:
 
 async def monthly(month: str) -> bytes:
     path = _render(month)  # slow: APL105
-    return path.read_bytes()  # slow: APL104
+    return path.read_bytes()  # slow: APL103
 
 
 async def monthly_in_thread(month: str) -> bytes:
