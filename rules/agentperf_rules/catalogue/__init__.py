@@ -248,9 +248,8 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
 
 
-@lru_cache(maxsize=1)
-def load_catalogue() -> Catalogue:
-    """The catalogue of all families, built at the first call."""
+def families() -> list[Family]:
+    """The families that ship with the package."""
     from agentperf_rules.catalogue import (
         caches,
         cloud,
@@ -269,8 +268,13 @@ def load_catalogue() -> Catalogue:
     )
 
     modules = (http, files, subprocesses, databases, orm, caches, cloud, llm, vectors, network, sync, cpu, offloaders, conventions)
-    families = [value for module in modules for value in vars(module).values() if isinstance(value, Family)]
-    return Catalogue(families, _fingerprint())
+    return [value for module in modules for value in vars(module).values() if isinstance(value, Family)]
+
+
+@lru_cache(maxsize=1)
+def load_catalogue() -> Catalogue:
+    """The catalogue of all families, built at the first call."""
+    return Catalogue(families(), _fingerprint())
 
 
 def _fingerprint() -> str:

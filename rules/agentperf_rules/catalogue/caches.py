@@ -61,12 +61,8 @@ cache.awaited("coredis.Redis", "get set hget hset delete exists incr sadd zadd h
 cache.awaited("glide.GlideClient glide.GlideClusterClient", "get set hget hset delete exists incr hgetall", batch="mget() or a Batch")
 
 # aiocache, memcached
-cache.awaited("aiocache.Cache", "get set delete exists add increment", batch="multi_get() or multi_set()")
-cache.subclass(
-    "aiocache.SimpleMemoryCache aiocache.RedisCache aiocache.MemcachedCache aiocache.backends.redis.RedisCache aiocache.backends.memcached.MemcachedCache",
-    "aiocache.Cache",
-)
-cache.exempt.extend(f"aiocache.SimpleMemoryCache.{name}" for name in "get set delete exists add increment".split())
+cache.awaited("aiocache.RedisCache", "get set delete exists add increment", batch="multi_get() or multi_set()")
+cache.subclass("aiocache.MemcachedCache aiocache.backends.redis.RedisCache aiocache.backends.memcached.MemcachedCache", "aiocache.RedisCache")
 MEMCACHED = "get gets set add replace append prepend cas incr decr delete touch"
 cache.calls("pymemcache.client.base.Client", MEMCACHED, use="aiomcache", batch="get_many() or set_many()")
 cache.calls("pymemcache.client.base.Client", "get_many set_many delete_many gets_many stats flush_all version", use="aiomcache", loop=False)

@@ -72,6 +72,9 @@ cloud.below(
     use=AIOBOTO,
 )
 cloud.gives("boto3.resource boto3.Session.resource", "boto3.resource()")
+# A batch writer collects items and sends them twenty-five at a time.
+cloud.gives("boto3.resource().**.batch_writer", "boto3.dynamodb.table.BatchWriter")
+cloud.gives("aioboto3.resource().**.batch_writer", "aioboto3.dynamodb.table.BatchWriter")
 cloud.alias("boto3.Session", "boto3.session.Session")
 cloud.gives("botocore.session.get_session", "botocore.session.Session")
 cloud.gives("boto3.Session.get_credentials", "botocore.credentials.Credentials")
@@ -129,6 +132,12 @@ cloud.below(
     batch="get_all() or a batch()",
 )
 cloud.below("google.cloud.firestore.AsyncClient", "get set update delete add create get_all", blocking=False, batch="get_all() or a batch()")
+cloud.gives("google.cloud.firestore.Client.batch google.cloud.firestore.Client.bulk_writer", "google.cloud.firestore.WriteBatch")
+cloud.calls("google.cloud.firestore.WriteBatch", "commit", use="google.cloud.firestore.AsyncClient", loop=False)
+cloud.gives("google.cloud.firestore.Client.transaction", "google.cloud.firestore.Transaction")
+cloud.gives("google.cloud.firestore.AsyncClient.batch google.cloud.firestore.AsyncClient.bulk_writer", "google.cloud.firestore.AsyncWriteBatch")
+cloud.gives("google.cloud.firestore.AsyncClient.transaction", "google.cloud.firestore.AsyncTransaction")
+cloud.calls("google.auth", "default", severity="medium", loop=False)
 cloud.alias("google.cloud.firestore.Client", "google.cloud.firestore_v1.Client firebase_admin.firestore.client()")
 cloud.alias("google.cloud.firestore.AsyncClient", "google.cloud.firestore_v1.AsyncClient firebase_admin.firestore_async.client()")
 cloud.calls(
@@ -224,7 +233,7 @@ cloud.calls(
     use="miniopy-async",
 )
 cloud.alias("minio.Minio", "minio.api.Minio")
-cloud.calls("fsspec", "open open_files", severity="medium", loop=False)
+cloud.calls("fsspec", "open open_files", kind="file", severity="medium", loop=False)
 FILESYSTEM = "ls cat cat_file get put open exists info rm cp mv find glob walk makedirs mkdir pipe pipe_file isfile isdir"
 cloud.calls("fsspec.AbstractFileSystem", FILESYSTEM, use="the filesystem with asynchronous=True", loop=False)
 cloud.gives("fsspec.filesystem", "fsspec.AbstractFileSystem")

@@ -1,141 +1,214 @@
 """What a call means when the receiver's type is unknown.
 
-`likely` is kept for pairs of a receiver's name and a method that hardly ever mean anything else.
-Receivers are matched on the last segment, as written: `self._db` is `_db`, `db.query(User).filter(x)` is `filter()`.
+The first row that fits decides. `likely` is kept for pairs of a receiver's name and a method that hardly ever
+mean anything else. Receivers are matched on their last segment, as written: `self._db` is `_db`, and in
+`db.query(User).filter(x).first()` the receiver of `first` is `filter()` and its head `db.query().filter()`.
 """
 
 from __future__ import annotations
 
 from agentperf_rules.catalogue.family import Family
 
-JOIN = "one query with WHERE id = ANY(...) or a join"
-MANY = "one statement with many rows (executemany(), add_all(), bulk_create())"
-
-database = Family("database", "high", loop=True, batch=JOIN)
+database = Family("database", "high", loop=True, batch="one query with WHERE id = ANY(...) or a join")
 orm = Family("orm", "high", loop=True, batch="one query with an IN condition or a join")
 http = Family("http", "high", loop=True, batch="a bulk endpoint, or asyncio.gather with a limit")
 cache = Family("cache", "high", loop=True, batch="a pipeline, or one command for many keys")
+cloud = Family("cloud", "high", loop=True, batch="the batch operation of the service")
 llm = Family("llm", "high", loop=True, batch="asyncio.gather with a limit")
 path = Family("path", "low")
 file = Family("file", "medium")
 
-WORD = r"(?:.*_)?"  # `cur`, `db_cur`, `_cur`
+ANY = r"\w+(?:\(\)|\[\])*"
+WORD = r"(?:\w*_)?"  # `cur`, `db_cur`, `_cur`
+CLASS = r"[A-Z]\w*[a-z]\w*"
 
-# -- DB-API cursors and connections -------------------------------------------------------------------
+# -- SQL ----------------------------------------------------------------------------------------------
 
-SQL = r"""["'f]?\s*(?i:select|insert|update|delete|with|replace|merge|upsert|call|exec)\b"""
-INSERTS = r"""["'f]?\s*(?i:insert|update|delete|replace|merge|upsert)\b"""
+SQL = r"""["'f]?\s*(?i:select|insert|update|delete|with|replace|merge|upsert|call|exec|explain)\s"""
+WRITES = r"""["'f]?\s*(?i:insert|update|delete|replace|merge|upsert)\s"""
+CYPHER = r"""["'f]?\s*(?:MATCH|MERGE|CREATE|UNWIND|OPTIONAL MATCH)\s"""
+STATEMENT = (
+    r"(?:select|insert|update|delete|text|where|values|filter|filter_by|order_by|limit|join|outerjoin|returning|options|func"
+    r"|stmt|statement|query|sql|q|sa_select|\w+_stmt|\w+_statement|\w+_query|\w+_sql|\w*_QUERY|\w*_SQL)$"
+)
+MANY = "one statement with many rows, or executemany()"
 CURSOR = rf"{WORD}(?:cur|curs|cursor|crsr|csr)\d?(?:\(\))?"
-CONNECTION = rf"{WORD}(?:con|conn|connection|cnx|cnxn|dbconn|db_conn|database|db|pool|engine|transaction|trans|txn|tx|bind)\d?(?:\(\))?"
-SESSION = rf"{WORD}(?:session|sess|db_session|dbsession|Session)(?:\(\))?"
+CONNECTION = rf"{WORD}(?:con|conn|connection|cnx|cnxn|dbconn|dbh|database|db|pool|trans|txn|tx)\d?(?:\(\))?"
 
-database.convention(CURSOR, "execute", args=INSERTS, write=True, batch=MANY)
-database.convention(CURSOR, "execute callproc")
-database.convention(CURSOR, "execute fetchone fetchall fetchmany", when="sync", blocking=True, loop=False, confidence="possible")
-database.convention(CONNECTION, "execute", args=INSERTS, write=True, batch=MANY)
-database.convention(CONNECTION, "execute fetch fetchrow fetchval fetch_one fetch_all fetch_val query_one", args=SQL)
-database.convention(CONNECTION, "fetchrow fetchval fetch_one fetch_val exec_driver_sql query_row fetch_row")
-database.convention(CONNECTION, "fetch execute fetch_all scalar", when="awaited")
+database.convention(ANY, "execute", args=WRITES, write=True, batch=MANY, blocking=True)
+database.convention(ANY, "execute fetch fetchrow fetchval fetch_one fetch_all fetch_val query_one exec_driver_sql", args=SQL, blocking=True)
+database.convention(CURSOR, "execute callproc", blocking=True)
+database.convention(ANY, "run", args=CYPHER, batch="one query with UNWIND $rows", blocking=True)
+database.convention(ANY, "fetchrow fetch_one fetchval fetch_val fetch_all", when="awaited")
+database.convention(CONNECTION, "fetchrow fetchval fetch_one fetch_val query_row fetch_row")
+database.convention(rf"{WORD}(?:con|conn|connection|cnx|db|database|pool|txn|tx)", "execute fetch scalar", when="awaited")
+database.convention(rf"{WORD}(?:con|conn|connection|cnx|cnxn|bind)(?:\(\))?", "execute scalar", args=STATEMENT)
 database.convention(CONNECTION, "execute scalar", confidence="possible")
+database.convention(CURSOR, "fetchone fetchall fetchmany", when="sync", blocking=True, loop=False, confidence="possible")
 
-# -- SQLAlchemy sessions and queries --------------------------------------------------------------------
+# -- SQLAlchemy ---------------------------------------------------------------------------------------
 
-orm.convention(SESSION, "execute scalar scalars", when="awaited")
-orm.convention(SESSION, "execute scalar scalars", args=r"select|insert|update|delete|text|exists|stmt|statement|query|sql|q\b|func|sa_select")
-orm.convention(SESSION, "flush merge refresh")
-orm.convention(SESSION, "commit", write=True, batch=MANY)
-orm.convention(SESSION, "get get_one", when="awaited", args=r"[A-Z]\w*[a-z]")
-orm.convention(SESSION, "get get_one", args=r"[A-Z]\w*[a-z]", confidence="likely")
-orm.convention(rf"{WORD}(?:db|database)(?:\(\))?", "get", args=r"[A-Z]\w*[a-z]", confidence="possible")
-orm.convention(rf"{WORD}(?:db|database)", "commit flush refresh scalars scalar", when="awaited")
-orm.convention(rf"{WORD}(?:db|database)", "commit", write=True, confidence="possible")
-QUERY_HEAD = r"\bquery\(\)|\.session\b|objects\b"
-BUILDER = r"(?:query|filter|filter_by|where|order_by|join|outerjoin|options|limit|offset|distinct|with_for_update|group_by|select_from|having)\(\)"
-ENDS = "first one one_or_none scalar count"
-orm.convention(r"(?:query|filter_by)\(\)", f"{ENDS} all get")
-orm.convention(BUILDER, f"{ENDS} all", head=r"\bquery\(\)")
-orm.convention(BUILDER, "update delete", head=r"\bquery\(\)", write=True)
-orm.convention(r"(?:query|q|qry)", "first one one_or_none", when="sync", confidence="possible")
+SESSION = rf"{WORD}(?:session|sess|dbsession|Session)(?:\(\))?"
+ADD_ALL = "session.add_all() and one commit"
+orm.convention(SESSION, "execute scalar scalars exec", when="awaited")
+orm.convention(SESSION, "execute scalar scalars exec", args=STATEMENT, blocking=True)
+orm.convention(SESSION, "flush merge", write=True, batch=ADD_ALL)
+orm.convention(SESSION, "refresh")
+orm.convention(SESSION, "commit", write=True, batch=ADD_ALL)
+orm.convention(SESSION, "get get_one", args=rf"{CLASS}$")
+orm.convention(rf"{WORD}db", "execute scalar scalars", args=STATEMENT)
+orm.convention(rf"{WORD}db", "get", args=rf"{CLASS}$")
+orm.convention(rf"{WORD}db", "flush merge", write=True, batch=ADD_ALL)
+orm.convention(rf"{WORD}db", "refresh scalars scalar", when="awaited")
+orm.convention(rf"{WORD}db", "commit", write=True, batch=ADD_ALL)
+ENDS = "first one one_or_none scalar count get"
+QUERY_HEAD = rf"\bquery\(\)|\b{CLASS}\.query\b"
+BUILDER = (
+    r"(?:query|filter|filter_by|where|order_by|join|outerjoin|options|limit|offset|distinct|with_for_update|group_by|select_from"
+    r"|having|with_entities|execution_options)\(\)"
+)
+orm.convention(r"query\(\)|filter_by\(\)", f"{ENDS} all", blocking=True)
+orm.convention(BUILDER, f"{ENDS} all", head=QUERY_HEAD, blocking=True)
+orm.convention(BUILDER, "update delete", head=QUERY_HEAD, write=True, blocking=True)
+orm.convention("query", f"{ENDS} all get_or_404 first_or_404", head=rf"\b{CLASS}\.query$", blocking=True)
+orm.convention(ANY, "get_or_404 first_or_404", head=r"query", blocking=True)
+orm.convention(r"query|q|qry", "first one one_or_none", when="sync", confidence="possible")
 
-# -- Django, Tortoise, Peewee ---------------------------------------------------------------------------
+# -- Django, Tortoise, Peewee -------------------------------------------------------------------------
 
-MANAGER = r"objects|_default_manager|_base_manager|\w+_set"
-orm.convention(MANAGER, "get first last count exists aggregate earliest latest in_bulk aget afirst alast acount aexists aaggregate")
-orm.convention(MANAGER, "create get_or_create update_or_create acreate aget_or_create aupdate_or_create", write=True, batch="bulk_create()")
+MANAGER = r"objects|_default_manager|_base_manager|[a-z]\w*_set"
+BULK_CREATE = "bulk_create() or bulk_update()"
+orm.convention(MANAGER, "get first last count exists aggregate earliest latest in_bulk", blocking=True)
+orm.convention(MANAGER, "aget afirst alast acount aexists aaggregate aearliest alatest")
+orm.convention(MANAGER, "create get_or_create update_or_create", write=True, batch=BULK_CREATE, blocking=True)
+orm.convention(MANAGER, "acreate aget_or_create aupdate_or_create", write=True, batch=BULK_CREATE)
 DJANGO_HEAD = r"\bobjects\b|_default_manager|_set\b"
 DJANGO_BUILDER = (
     r"(?:filter|exclude|all|order_by|select_related|prefetch_related|annotate|values|values_list|distinct|only|defer|using|reverse"
-    r"|select_for_update)\(\)"
+    r"|select_for_update)\(\)(?:\[\])?"
 )
-orm.convention(DJANGO_BUILDER, "get first last count exists aggregate earliest latest create aget afirst acount aexists", head=DJANGO_HEAD)
-orm.convention(DJANGO_BUILDER, "update delete aupdate adelete", head=DJANGO_HEAD, write=True, batch="one update() with id__in")
-orm.convention(r"filter\(\)", "first exists count", confidence="likely")
-orm.convention(r"[A-Z]\w*[a-z]\w*", "get_or_none get_by_id get_or_create update_or_create bulk_get", confidence="possible")
-orm.convention(
-    r"filter\(\)|get_or_none\(\)|all\(\)", "first exists count get_or_none", when="awaited"
-)
-orm.convention(MANAGER, "get first create", when="sync", blocking=True, loop=True)
+orm.convention(DJANGO_BUILDER, "get first last count exists aggregate earliest latest", head=DJANGO_HEAD, blocking=True)
+orm.convention(DJANGO_BUILDER, "aget afirst alast acount aexists aaggregate", head=DJANGO_HEAD)
+orm.convention(DJANGO_BUILDER, "update delete", head=DJANGO_HEAD, write=True, batch="one update() with id__in", blocking=True)
+orm.convention(DJANGO_BUILDER, "aupdate adelete", head=DJANGO_HEAD, write=True, batch="one update() with id__in")
+orm.convention(r"filter\(\)", "first exists")
+orm.convention(ANY, "refresh_from_db", blocking=True)
+orm.convention(ANY, "arefresh_from_db")
+orm.convention(ANY, "asave adelete", write=True, batch=BULK_CREATE)
+orm.convention(ANY, "delete_instance", write=True, batch="one delete() with .in_(ids)", blocking=True)
+orm.convention(CLASS, "get_or_none get_or_create update_or_create", when="awaited")
+orm.convention(CLASS, "get_or_none get_by_id")
+orm.convention(CLASS, "get create", when="awaited", confidence="possible")
+orm.convention(r"[a-z]\w*", "save", when="awaited", confidence="possible", write=True)
+orm.convention(r"[a-z]\w*", "save", when="sync", confidence="possible", write=True)
 
-# -- Prisma and document stores -------------------------------------------------------------------------
+# -- repositories -------------------------------------------------------------------------------------
+
+REPOSITORY = r"\w*(?:repo|repository|dao)"
+orm.convention(REPOSITORY, "get get_by_id find_by_id get_one find_one fetch_by_id get_by_name get_by_email exists", when="awaited")
+orm.convention(REPOSITORY, "save create insert update delete upsert add", when="awaited", write=True)
+orm.convention(REPOSITORY, "get_by_id find_by_id find_one", confidence="possible")
+
+# -- Prisma and document stores -----------------------------------------------------------------------
 
 IN_FILTER = "find_many() with an `in` filter"
-orm.convention(r"\w+", "find_unique find_unique_or_raise find_first_or_raise", batch=IN_FILTER)
-PRISMA_HEAD = r"\b(?:prisma|prisma_client|litellm_prisma)\b|\bdb\."
-orm.convention(r"\w+", "find_first find_many query_raw", head=PRISMA_HEAD, when="awaited", batch=IN_FILTER)
-orm.convention(r"\w+", "create update upsert delete update_many delete_many", head=r"prisma\w*\.(?:db\.)?\w+$", when="awaited", write=True, batch="update_many()")
-COLLECTION = rf"{WORD}(?:coll|collection|col|db|mongo|database|table)(?:\[\])?"
+PRISMA = r"\bprisma\w*\.(?:db\.)?\w+$|\bdb\.\w+$"
+orm.convention(ANY, "find_unique find_unique_or_raise find_first_or_raise", batch=IN_FILTER)
+orm.convention(r"\w+", "find_first find_many count", head=PRISMA, when="awaited", batch=IN_FILTER)
+orm.convention(
+    r"\w+", "create update upsert delete update_many delete_many", head=r"\bprisma\w*\.(?:db\.)?\w+$|\.db\.\w+$", when="awaited", write=True,
+    batch="create_many() or update_many()",
+)  # fmt: skip
 MONGO_IN = 'one find({"_id": {"$in": ids}})'
-database.convention(r"\w+(?:\[\])?", "find_one_and_update find_one_and_replace find_one_and_delete", write=True, batch="bulk_write()")
-database.convention(r"\w+(?:\[\])?", "insert_one update_one replace_one delete_one", write=True, batch="bulk_write()")
-database.convention(rf"{COLLECTION}|\w+_(?:collection|coll|db)|\w+\[\]|\w*s", "find_one count_documents", batch=MONGO_IN)
-database.convention(r"\w+", "find_one", when="awaited", batch=MONGO_IN)
+database.convention(ANY, "find_one_and_update find_one_and_replace find_one_and_delete", write=True, batch="bulk_write()", blocking=True)
+database.convention(ANY, "insert_one update_one replace_one delete_one", write=True, batch="bulk_write()", blocking=True)
+COLLECTION = rf"{WORD}(?:coll|collection|col|db|mongo|table)(?:\[\])*|\w+\[\]|\w+\(\)|[a-z]\w*s"
+database.convention(ANY, "find_one count_documents", when="awaited", batch=MONGO_IN)
+database.convention(COLLECTION, "find_one count_documents", batch=MONGO_IN, blocking=True)
 
-# -- vector stores, search engines ----------------------------------------------------------------------
+# -- vector stores, search engines --------------------------------------------------------------------
 
-STORE = rf"{WORD}(?:client|collection|index|store|vectorstore|vector_store|vector_db|vectordb|vs|es|opensearch|elasticsearch|qdrant|pinecone|weaviate|chroma|milvus|data)"
-VECTOR_BATCH = "one call with the whole list"
-database.convention(STORE, "upsert", batch=VECTOR_BATCH, write=False)
-database.convention(rf"{WORD}(?:es|es_client|elasticsearch|elastic|opensearch|os_client)", "index get search delete update exists", batch="helpers.bulk() or msearch()")
-database.convention(
-    rf"{WORD}(?:vector_?store|vector_?db|vectorstore|qdrant|pinecone|weaviate|milvus|chroma|retriever)(?:_client|_index|_collection)?",
-    "similarity_search similarity_search_with_score asimilarity_search query search add_texts add_documents aadd_documents query_points delete_by_id",
-    batch=VECTOR_BATCH,
+WHOLE_LIST = "one call with the whole list"
+STORE = (
+    rf"{WORD}(?:client|collection|index|store|vectorstore|vector_store|vector_db|vectordb|vs|qdrant|pinecone|weaviate|chroma|milvus"
+    r"|table)"
 )
-database.convention(rf"{WORD}(?:data)", "update insert replace delete_by_id", head=r"collection\w*(?:\(\))?\.data$", batch="insert_many()")
-database.convention(rf"{WORD}(?:client)", "get_operation", batch="one list_operations() call")
+database.convention(STORE, "upsert upsert_one query_points set_payload", batch=WHOLE_LIST)
+ELASTIC = rf"{WORD}(?:es|elasticsearch|elastic|opensearch)(?:_client)?"
+database.convention(ELASTIC, "index get search delete update exists count", batch="helpers.bulk() or msearch()")
+VECTORS = rf"{WORD}(?:vector_?store|vector_?db|vectorstore|qdrant|pinecone|weaviate|milvus|chroma)(?:_client|_index|_collection)?"
+database.convention(
+    VECTORS, "query search add_texts add_documents aadd_texts aadd_documents delete_by_id", batch=WHOLE_LIST
+)
+database.convention(ANY, "similarity_search asimilarity_search similarity_search_with_score asimilarity_search_with_score", batch=WHOLE_LIST)
+database.convention("data", "update insert replace delete_by_id", head=r"collection\w*(?:\(\))?\.data$", batch="insert_many()")
+cloud.convention(rf"{WORD}client", "get_operation", batch="one list_operations() call")
 
-# -- Redis ----------------------------------------------------------------------------------------------
+# -- Redis and other caches ---------------------------------------------------------------------------
 
-REDIS = rf"{WORD}(?:redis|rds|redis_client|redis_conn|redis_connection|redis_db|valkey)(?:\(\))?|redis\w*|{WORD}r_client"
-UNIQUE_REDIS = "hget hset hgetall hmget hincrby hdel sadd srem smembers sismember zadd zrem zscore zincrby lpush rpush lrange setex incrby expireat pexpire"
-cache.convention(REDIS, f"{UNIQUE_REDIS} get set delete exists expire ttl incr decr publish xadd lpop rpop getdel")
-cache.convention(rf"{WORD}(?:r|cache|client|kv|conn|redis_client|store|db|c)", "hget hset hgetall hmget hincrby hdel smembers sismember zadd zrem zscore setex", when="any")
-cache.convention(rf"{WORD}(?:pipe|pipeline|p)", "hget", confidence="possible", loop=False)
-cache.convention(rf"{WORD}cache", "get set delete aget aset", when="awaited")
+REDIS = rf"{WORD}(?:redis|rds|rdb|valkey|dragonfly)(?:_client|_conn|_connection|_db|_pool)?(?:\(\))?"
+HASHES_AND_SETS = (
+    "hget hset hgetall hmget hmset hincrby hdel hexists sadd srem smembers sismember scard zadd zrem zscore zincrby zrange lpush rpush lrange"
+    " llen setex setnx psetex incrby decrby expireat pexpire getdel getex xadd"
+)
+cache.convention(REDIS, HASHES_AND_SETS, blocking=True)
+cache.convention(REDIS, "get set delete exists expire ttl incr decr publish lpop rpop")
+cache.convention(rf"{WORD}(?:r|cache|client|kv|conn|store|db|c|backend)", "hget hset hgetall hmget hincrby hdel smembers sismember zadd zscore setex")
+cache.convention(rf"{WORD}cache", "get set delete aget aset adelete", when="awaited")
 
-# -- HTTP -----------------------------------------------------------------------------------------------
+# -- HTTP ---------------------------------------------------------------------------------------------
 
 VERBS = "get post put patch delete head request"
-URL = r"""["'f]{1,2}(?:https?:|/|\{)|url|uri|.*_url\b|endpoint|api_url"""
-HTTP_CLIENT = rf"{WORD}(?:http|http_client|httpx|httpx_client|client|aclient|async_client|session|http_session|aiohttp_session|requester|api_client)"
-http.convention(HTTP_CLIENT, VERBS, args=URL, when="awaited")
-http.convention(rf"{WORD}(?:httpx?_client|httpx|http_session|aiohttp_session|async_http_client)", VERBS, when="awaited")
-http.convention(rf"{WORD}(?:session|client|http|http_client|s)", VERBS, args=r"""["'f]{1,2}https?:|url\b|.*_url\b""", when="any")
-http.convention(rf"{WORD}(?:http_client|http_session|requests_session)", VERBS, when="sync", blocking=True)
+URL = r"""["'f]{1,2}(?i:https?://|/)|(?:url|uri|endpoint|href|\w+_url|\w+_uri|\w+_endpoint)$"""
+HTTP_NAMES = rf"{WORD}(?:http|httpx|client|aclient|session|sess|requester|api|http_client|rest)(?:\(\))?"
+http.convention(HTTP_NAMES, VERBS, args=URL)
+http.convention(HTTP_NAMES, "request", args=r"""["'f](?:GET|POST|PUT|PATCH|DELETE|HEAD)|method$""")
+http.convention(rf"{WORD}(?:httpx?_client|httpx|http_session|aiohttp_session)", VERBS, when="awaited")
+http.convention(r"requests_session|\w*_requests_session", VERBS, when="sync", blocking=True)
 
-# -- language models ------------------------------------------------------------------------------------
+# -- cloud SDKs ---------------------------------------------------------------------------------------
 
-MODEL = rf"{WORD}(?:llm|chat_model|language_model|chat_llm|model)"
-llm.convention(r"completions|messages|responses|embeddings", "create acreate parse", head=r"(?:chat\.completions|messages|responses|embeddings|completions)$")
-llm.convention(MODEL, "ainvoke agenerate acomplete achat apredict generate_content_async", when="awaited")
-llm.convention(rf"{WORD}(?:llm|chat_model|language_model|chat_llm)", "invoke predict complete chat generate generate_content")
-llm.convention(rf"{WORD}(?:embeddings|embedder|embedding|embedding_model|embeddings_model|embed_model)", "embed_query aembed_query get_text_embedding aget_text_embedding get_embedding async_get_embedding",
-               batch="one embedding call with the whole list")  # fmt: skip
-llm.convention(r"models", "generate_content embed_content", head=r"(?:aio\.)?models$")
+AWS = (
+    "get_object put_object head_object delete_object copy_object list_objects_v2 upload_fileobj download_fileobj get_item put_item"
+    " update_item delete_item batch_get_item batch_write_item receive_message send_message_batch delete_message_batch"
+    " get_secret_value assume_role invoke_model invoke_endpoint describe_instances put_record put_records"
+)
+AWS_CLIENT = (
+    r"\w*(?:s3|dynamo|dynamodb|ddb|sqs|sns|ses|sts|ssm|ec2|ecs|kms|kinesis|lambda|bedrock|bedrock_runtime|secretsmanager|secrets|boto|aws"
+    r"|sagemaker|textract)\w*"
+)
+cloud.convention(AWS_CLIENT, AWS, blocking=True)
+cloud.convention(AWS_CLIENT, "upload_file download_file send_message publish invoke converse send_email query scan get_parameter encrypt decrypt")
+cloud.convention(rf"{WORD}(?:client|table|bucket|resource)", AWS)
+cloud.convention(
+    rf"{WORD}blob(?:\(\))?",
+    "download_as_bytes download_as_string download_as_text download_to_filename download_to_file upload_from_string upload_from_filename"
+    " upload_from_file",
+    blocking=True,
+)
+cloud.convention(rf"{WORD}(?:blob_client|container_client)(?:\(\))?", "upload_blob download_blob delete_blob get_blob_properties")
 
-# -- files ----------------------------------------------------------------------------------------------
+# -- language models ----------------------------------------------------------------------------------
 
-PATH = rf"{WORD}(?:path|file|dir|folder|root|directory|filepath|dirpath|parent|p)(?:\(\))?|\w*(?:path|_file|_dir)"
+EMBED = "one embedding call with the whole list"
+llm.convention("embeddings", "create acreate", batch=EMBED, blocking=True)
+llm.convention("completions|responses", "create acreate parse", head=r"\bchat\.completions$|\bresponses$|\bcompletions$", blocking=True)
+llm.convention("messages", "create", head=r"\b(?:client|anthropic|claude|beta)\w*\.messages$", blocking=True)
+LLM = rf"{WORD}(?:llm|chat_model|language_model|chat_llm|llm_client)(?:\(\))?"
+llm.convention(LLM, "invoke predict complete chat generate generate_content generate_text acompletion completion aask ask", blocking=False)
+llm.convention(rf"{LLM}|{WORD}(?:model|chain)", "ainvoke agenerate acomplete achat apredict generate_content_async agenerate_prompt", when="awaited")
+llm.convention(rf"{WORD}(?:chain|llm_chain)", "invoke")
+llm.convention(rf"{WORD}(?:agent|graph|runnable|model)", "invoke ainvoke", confidence="possible")
+llm.convention(
+    rf"{WORD}(?:embeddings?|embedder|embedding_model|embeddings_model|embed_model|embedding_client|embedding_function)",
+    "embed_query aembed_query get_text_embedding aget_text_embedding get_embedding async_get_embedding aget_embedding embed aembed",
+    batch=EMBED,
+)
+llm.convention("models", "generate_content embed_content", head=r"\bmodels$")
+
+# -- files --------------------------------------------------------------------------------------------
+
+PATH = rf"{WORD}(?:path|file|dir|folder|root|directory|filepath|dirpath|parent)(?:\(\))?|\w+(?:path|file|dir)"
 file.convention(PATH, "read_text read_bytes write_text write_bytes", when="sync", blocking=True, loop=False)
 path.convention(PATH, "iterdir is_file is_dir unlink mkdir rglob rmdir", when="sync", blocking=True, loop=False)
 path.convention(PATH, "exists stat touch", when="sync", blocking=True, loop=False, confidence="possible")

@@ -49,7 +49,7 @@ file.calls("dotenv", "load_dotenv dotenv_values find_dotenv set_key unset_key", 
 file.calls("linecache", "getline getlines", severity="low")
 file.calls("shelve dbm", "open")
 file.calls("importlib.resources", "read_text read_binary open_text open_binary", severity="low")
-file.calls("importlib.metadata", "version metadata distribution distributions entry_points files requires packages_distributions", severity="low")
+file.calls("importlib.metadata", "distributions entry_points packages_distributions", severity="low")
 file.alias("importlib.metadata", "importlib_metadata")
 file.calls("pkgutil", "get_data", severity="low")
 

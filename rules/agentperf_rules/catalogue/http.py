@@ -165,7 +165,6 @@ http.any_method(
 http.calls("msal.ConfidentialClientApplication msal.PublicClientApplication", "acquire_token_for_client acquire_token_on_behalf_of"
            " acquire_token_by_authorization_code acquire_token_by_refresh_token acquire_token_by_username_password"
            " acquire_token_silent", loop=False)  # fmt: skip
-http.calls("google.auth", "default", severity="medium", loop=False)
 http.calls("google.oauth2.credentials.Credentials google.oauth2.service_account.Credentials google.auth.credentials.Credentials", "refresh", loop=False)
 http.calls("google.oauth2.id_token", "verify_oauth2_token verify_token verify_firebase_token fetch_id_token", loop=False)
 http.calls("jwt.PyJWKClient", "get_signing_key_from_jwt get_signing_key get_signing_keys get_jwk_set fetch_data", loop=False)

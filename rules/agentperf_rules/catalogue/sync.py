@@ -26,8 +26,6 @@ sync.gives(
 sync.calls("inquirer", "prompt", kind="input")
 sync.calls("prompt_toolkit", "prompt", kind="input", use="prompt_toolkit.PromptSession.prompt_async()")
 sync.calls("prompt_toolkit.PromptSession", "prompt", kind="input", use="prompt_toolkit.PromptSession.prompt_async()")
-sync.calls("pdb ipdb", "set_trace", kind="input")
-sync.calls("builtins", "breakpoint", kind="input")
 sync.calls("sys.stdin", "readline readlines read", kind="input", use="loop.connect_read_pipe()")
 sync.calls("msvcrt", "getch getche getwch", kind="input")
 
@@ -40,7 +38,7 @@ sync.calls("threading.Condition", "acquire", use="asyncio.Condition", severity="
 sync.entering(LOCKS, use="asyncio.Lock", severity="medium")
 sync.calls("threading.Event", "wait", use="asyncio.Event")
 sync.calls("threading.Barrier", "wait", use="asyncio.Barrier")
-sync.calls("threading.Thread threading.Timer", "join", use="asyncio.to_thread() and await")
+sync.calls("threading.Thread threading.Timer", "join")
 sync.alias("threading.Lock", "_thread.allocate_lock")
 sync.alias("threading", "multiprocessing.dummy")
 for module in ("multiprocessing", "multiprocess", "billiard"):
@@ -62,7 +60,6 @@ sync.calls("multiprocessing", "Manager", severity="medium")
 
 # Queues
 sync.calls("queue.Queue", "get join", use="asyncio.Queue")
-sync.calls("queue.Queue", "put", use="asyncio.Queue", severity="low")
 sync.calls("queue.SimpleQueue", "get", use="asyncio.Queue")
 sync.subclass("queue.LifoQueue queue.PriorityQueue", "queue.Queue")
 sync.alias("queue", "six.moves.queue Queue")
@@ -72,7 +69,6 @@ WRAP = "await asyncio.wrap_future(...)"
 sync.calls("concurrent.futures.Future", "result exception", use=WRAP)
 sync.calls("concurrent.futures", "wait as_completed", use="asyncio.wait() on loop.run_in_executor()")
 sync.calls("concurrent.futures.Executor", "shutdown", use="shutdown(wait=False)", severity="medium")
-sync.entering("concurrent.futures.Executor concurrent.futures.ThreadPoolExecutor concurrent.futures.ProcessPoolExecutor", use="loop.run_in_executor()", severity="medium")
 sync.subclass(
     "concurrent.futures.ThreadPoolExecutor concurrent.futures.ProcessPoolExecutor concurrent.futures.InterpreterPoolExecutor",
     "concurrent.futures.Executor",
