@@ -51,7 +51,7 @@ docs: $(VENV)/.with-run
 	$(BIN)/python docs/generate_rules.py
 	$(BIN)/python docs/generate_schema.py
 
-bench: $(VENV)/.with-lint
+bench: $(VENV)/.with-run
 	$(BIN)/python -m benchmarks
 
 clean:

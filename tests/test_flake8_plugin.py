@@ -58,7 +58,10 @@ def test_workers_that_inherit_nothing_find_the_results():
     )
     Path("spawning.py").write_text(code)
     done = subprocess.run(
-        [sys.executable, "spawning.py", "--select", "APL", "-j", "2", "app"], capture_output=True, text=True, timeout=120
+        [sys.executable, "spawning.py", "--select", "APL", "-j", "2", "app"],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert lines(done) == ["app/direct.py:5:5: APL101", "app/user.py:5:5: APL101"]
 

@@ -57,7 +57,9 @@ def test_full_shows_the_place():
 
 
 def test_full_shows_the_chain(project):
-    (project / "app/util.py").write_text("def load(x):\n\treturn fetch(x)\n" + "\n" * 9 + "def fetch(x):\n    sleep(1)\n")
+    (project / "app/util.py").write_text(
+        "def load(x):\n\treturn fetch(x)\n" + "\n" * 9 + "def fetch(x):\n    sleep(1)\n"
+    )
     chain = (
         Step("app/api.py", 3, "wait", "load()"),
         Step("app/util.py", 2, "load", "fetch(x)"),

@@ -1,0 +1,81 @@
+"""What README.md shows is what happens."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from agentperf_lint.cli import check
+from agentperf_lint.config import Settings, load_config
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+REPOSITORY = Path(__file__).parent.parent
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+
+
+def lint(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "agentperf_lint", *arguments],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_output_is_real():
+    (shown,) = blocks("console")
+    command, _, output = shown.partition("\n")
+    name, *arguments = shlex.split(command.removeprefix("$ "))
+    assert name == "agentperf-lint"
+    done = lint("--no-cache", *arguments)
+    assert done.returncode == 1
+    assert output in done.stdout
+
+
+def test_configuration_has_every_key_and_is_valid(tmp_path):
+    (shown,) = blocks("toml")
+    (tmp_path / "pyproject.toml").write_text(shown)
+    assert load_config(tmp_path).min_confidence == "likely"
+    keys = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    assert set(tomllib.loads(shown)["tool"]["agentperf-lint"]) == keys
+
+
+def test_options_exist():
+    known = {name for parameter in check.params for name in parameter.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", README.partition("## flake8")[0]))
+    assert named
+    assert named <= known
+
+
+@pytest.mark.parametrize("target", re.findall(r"`make (\w+)`|^make (\w+)", README, re.MULTILINE))
+def test_targets_exist(target):
+    makefile = (REPOSITORY / "Makefile").read_text()
+    assert re.search(rf"^{target[0] or target[1]}:", makefile, re.MULTILINE)
+
+
+def test_rule_and_documents_exist():
+    assert lint("rule", "APL102").returncode == 0
+    for link in re.findall(r"\]\(([\w./-]+)\)", README):
+        assert (REPOSITORY / link).exists(), link
+
+
+def test_contributing_names_the_targets():
+    contributing = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in set(re.findall(r"`make ([\w-]+)", contributing)):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
