@@ -89,7 +89,7 @@ def test_awaitable_calls_name_no_alternative_to_blocking() -> None:
 def test_what_has_an_awaitable_twin_names_it() -> None:
     thread_only = Counter(sink.kind for sink in all_sinks() if sink.blocking and not sink.use)
     blocking = Counter(sink.kind for sink in all_sinks() if sink.blocking)
-    for kind in ("sleep", "orm", "cache", "llm", "database", "http", "client"):
+    for kind in ("sleep", "orm", "cache", "llm", "database", "cloud", "client"):
         assert thread_only[kind] <= blocking[kind] * 0.2, kind
 
 
@@ -306,7 +306,15 @@ def test_what_costs_nothing(catalogue: Catalogue, name: str) -> None:
     assert catalogue.sink(name) is None
 
 
-@pytest.mark.parametrize("name", ["asyncpg.Connection.executemany", "sqlite3.Cursor.executemany", "redis.Redis.scan", "pymongo.MongoClient.a.b.insert_many"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "asyncpg.Connection.executemany",
+        "sqlite3.Cursor.executemany",
+        "redis.Redis.scan",
+        "pymongo.MongoClient.a.b.insert_many",
+    ],
+)
 def test_batches_do_not_count_in_loops(catalogue: Catalogue, name: str) -> None:
     sink = catalogue.sink(name)
     assert sink is None or not sink.loop
@@ -314,7 +322,14 @@ def test_batches_do_not_count_in_loops(catalogue: Catalogue, name: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "severity"),
-    [("os.path.exists", "low"), ("pathlib.Path.mkdir", "low"), ("builtins.open", "medium"), ("os.fsync", "high"), ("time.sleep", "high"), ("requests.get", "high")],
+    [
+        ("os.path.exists", "low"),
+        ("pathlib.Path.mkdir", "low"),
+        ("builtins.open", "medium"),
+        ("os.fsync", "high"),
+        ("time.sleep", "high"),
+        ("requests.get", "high"),
+    ],
 )
 def test_severity_follows_the_cost(catalogue: Catalogue, name: str, severity: str) -> None:
     sink = catalogue.sink(name)
@@ -323,7 +338,12 @@ def test_severity_follows_the_cost(catalogue: Catalogue, name: str, severity: st
 
 
 def test_writes_are_marked(catalogue: Catalogue) -> None:
-    for name in ("django.db.models.Manager.create", "django.db.models.Model.save", "pymongo.collection.Collection.insert_one", "sqlalchemy.orm.Session.commit"):
+    for name in (
+        "django.db.models.Manager.create",
+        "django.db.models.Model.save",
+        "pymongo.collection.Collection.insert_one",
+        "sqlalchemy.orm.Session.commit",
+    ):
         sink = catalogue.sink(name)
         assert sink is not None
         assert sink.write, name
@@ -342,7 +362,12 @@ def test_iterating_and_entering(catalogue: Catalogue) -> None:
 
 
 def test_async_only_context_managers(catalogue: Catalogue) -> None:
-    assert {"httpx.AsyncClient", "aiohttp.ClientSession", "asyncio.Lock", "redis.asyncio.Redis"} <= catalogue.async_only_context_managers
+    assert {
+        "httpx.AsyncClient",
+        "aiohttp.ClientSession",
+        "asyncio.Lock",
+        "redis.asyncio.Redis",
+    } <= catalogue.async_only_context_managers
     assert "httpx.Client" not in catalogue.async_only_context_managers
 
 
@@ -470,7 +495,9 @@ def test_strong_conventions(catalogue: Catalogue, written: str, argument: str, m
     ],
 )
 def test_weak_names_mean_nothing(catalogue: Catalogue, written: str, argument: str) -> None:
-    for row in catalogue.convention(written.rpartition(".")[0].rpartition(".")[2], written.rpartition(".")[2], written.rpartition(".")[0]):
+    for row in catalogue.convention(
+        written.rpartition(".")[0].rpartition(".")[2], written.rpartition(".")[2], written.rpartition(".")[0]
+    ):
         if row.args and not catalogue.matches(row.args, argument):
             continue
         assert row.confidence == "possible" or row.when == "awaited", row

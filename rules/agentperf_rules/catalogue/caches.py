@@ -84,7 +84,7 @@ DJANGO_CACHE_MANY = "get_many() or set_many()"
 for name in DJANGO_CACHE.split():
     cache.calls("django.core.cache.cache", name, use=f"await cache.a{name}()", batch=DJANGO_CACHE_MANY)
     cache.awaited("django.core.cache.cache", f"a{name}", batch=DJANGO_CACHE_MANY)
-for name in "get_many set_many delete_many clear".split():
+for name in ["get_many", "set_many", "delete_many", "clear"]:
     cache.calls("django.core.cache.cache", name, use=f"await cache.a{name}()", loop=False)
 cache.alias("django.core.cache.cache", "django.core.cache.caches.[]")
 

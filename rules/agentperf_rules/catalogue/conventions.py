@@ -112,11 +112,12 @@ orm.convention(REPOSITORY, "get_by_id find_by_id find_one", confidence="possible
 # -- Prisma and document stores -----------------------------------------------------------------------
 
 IN_FILTER = "find_many() with an `in` filter"
-PRISMA = r"\bprisma\w*\.(?:db\.)?\w+$|\bdb\.\w+$"
+PRISMA = r"\bprisma\w*\.(?:db\.)?\w+$|\b(?:db|tx|transaction)\.\w+$"
+PRISMA_WRITES = r"\bprisma\w*\.(?:db\.)?\w+$|\.db\.\w+$|\btx\.\w+$"
 orm.convention(ANY, "find_unique find_unique_or_raise find_first_or_raise", batch=IN_FILTER)
 orm.convention(r"\w+", "find_first find_many count", head=PRISMA, when="awaited", batch=IN_FILTER)
 orm.convention(
-    r"\w+", "create update upsert delete update_many delete_many", head=r"\bprisma\w*\.(?:db\.)?\w+$|\.db\.\w+$", when="awaited", write=True,
+    r"\w+", "create update upsert delete update_many delete_many", head=PRISMA_WRITES, when="awaited", write=True,
     batch="create_many() or update_many()",
 )  # fmt: skip
 MONGO_IN = 'one find({"_id": {"$in": ids}})'

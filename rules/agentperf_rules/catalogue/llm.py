@@ -41,7 +41,7 @@ llm.alias("openai.AsyncOpenAI", "openai.AsyncClient openai._client.AsyncOpenAI")
 llm.alias("openai", "openai.lib.azure langsmith.wrappers.openai")
 llm.alias("anthropic.Anthropic", "anthropic.Client")
 llm.alias("anthropic.AsyncAnthropic", "anthropic.AsyncClient")
-for area in "chat completions responses images audio moderations files beta models fine_tuning batches".split():
+for area in ["chat", "completions", "responses", "images", "audio", "moderations", "files", "beta", "models", "fine_tuning", "batches"]:
     llm.below(f"openai.{area}", f"{OPENAI_CALLS} list delete", use="openai.AsyncOpenAI")
 llm.calls("openai.embeddings", "create", use="openai.AsyncOpenAI", batch=EMBED)
 llm.calls("openai.ChatCompletion openai.Completion openai.Image", "create", use="openai.AsyncOpenAI")
