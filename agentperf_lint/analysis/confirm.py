@@ -202,7 +202,10 @@ class _Excerpt:
             for statement in self._statements(suspect):
                 if isinstance(statement, (ast.For, ast.AsyncFor)):
                     iterables: list[ast.expr] = [statement.iter]
-                elif isinstance(statement, (ast.While, ast.If, ast.With, ast.AsyncWith, ast.Try, ast.FunctionDef, ast.AsyncFunctionDef)):
+                elif isinstance(
+                    statement,
+                    (ast.While, ast.If, ast.With, ast.AsyncWith, ast.Try, ast.FunctionDef, ast.AsyncFunctionDef),
+                ):
                     continue
                 else:
                     iterables = [each.iter for each in ast.walk(statement) if isinstance(each, ast.comprehension)]

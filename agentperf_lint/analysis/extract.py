@@ -701,27 +701,28 @@ class Extractor:
     def _s_if(self, node: ast.If) -> bool:
         frame = self.frame
         test = node.test
-        name = test.attr if type(test) is ast.Attribute else test.id if type(test) is ast.Name else ""  # type: ignore[attr-defined]
+        name = test.attr if type(test) is ast.Attribute else test.id if type(test) is ast.Name else ""
         recording = frame.recording
+        elsewhere = _other_thread_branch(test)
         if name == "TYPE_CHECKING":
             frame.recording = False
         else:
-            _EXPRESSIONS[type(test)](self, test, f.CONSUMED)
+            self.ex(test, f.CONSUMED)
         before = frame.env
         frame.env = before.copy()
         narrowed = self._narrow(test)
+        if elsewhere == "body":
+            frame.recording = False
+        frame.branch += 1
         ends = self.body(node.body)
         after = frame.env
         if narrowed and not ends:
             self._widen(narrowed, before, after)
-        frame.recording = recording
-        frame.env = before
-        if not node.orelse:
-            if not ends:
-                frame.env = self._merge(before, after)
-            return False
-        frame.env = before.copy()
+        frame.recording = recording and elsewhere != "orelse"
+        frame.env = before.copy() if node.orelse else before
         other_ends = self.body(node.orelse)
+        frame.recording = recording
+        frame.branch -= 1
         if ends:
             return other_ends
         frame.env = after if other_ends else self._merge(after, frame.env)

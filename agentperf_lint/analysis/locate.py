@@ -187,7 +187,6 @@ def _cst_in_source_order(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
             yield from value
 
 
-
 def by_position(module: cst.Module, start: tuple[int, int], end: tuple[int, int]) -> Placed | None:
     """The expression from `start` to `end` (1-based line, 0-based character column), or the smallest around them."""
     try:

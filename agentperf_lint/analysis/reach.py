@@ -33,6 +33,7 @@ Family = Literal["blocking", "loop"]
 MAX_LOOP_HOPS = 4  # calls between a loop and its query; further away the loop is rarely the place to fix
 MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a finding is only possible
 MAX_BRANCHES = 3  # conditional calls on the way; with more, the sink is rarely reached
+MAX_CALLERS = 20  # of a helper that reaches the sink in a branch only, like a logger with many back ends
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
@@ -671,6 +672,10 @@ class Reach:
         """Whether a call of a function with this effect says little about what happens at the caller."""
         return effect.sink.kind in _NEAR_ONLY or effect.depth > MAX_HELPERS or branches >= MAX_BRANCHES
 
+    def _is_hub(self, key: int) -> bool:
+        """Whether very many places call the function: what it does in a branch, it does not do for most of them."""
+        return len(self.into.get(key, ())) > MAX_CALLERS
+
     # -- reports ------------------------------------------------------------------------------------
 
     def _report_blocking(self, effects: dict[int, Effect]) -> None:
@@ -701,7 +706,7 @@ class Reach:
     def _weaker(self, edge: Edge, effect: Effect | None) -> Confidence:
         if effect is None:
             return edge.confidence
-        if self._is_far(effect, effect.branches):
+        if self._is_far(effect, effect.branches) or effect.branches and self._is_hub(edge.callee):
             return "possible"
         return min(effect.confidence, edge.confidence, key=CONFIDENCES.index)
 
