@@ -459,7 +459,7 @@ def means(catalogue: Catalogue, written: str, first_argument: str = "") -> str:
         ("session.get", "User", "orm likely"),
         ("Book.objects.create", "", "orm likely"),
         ("Book.objects.filter().exists", "", "orm likely"),
-        ("author.book_set.count", "", "orm likely"),
+        ("author.book_set.exists", "", "orm likely"),
         ("prisma_client.db.team.find_unique", "", "orm likely"),
         ("self.collection.find_one", "", "database likely"),
         ("db[].find_one", "", "database likely"),
@@ -492,6 +492,12 @@ def test_strong_conventions(catalogue: Catalogue, written: str, argument: str, m
         ("websocket.send", ""),
         ("pipe.hset", ""),
         ("messages.create", ""),
+        ("session.query", ""),
+        ("self.objects.get", '"key'),
+        ("objects.count", "x"),
+        ("self.filter_set.get", "key"),
+        ("self.secrets.get_secret_value", ""),
+        ("client.get_secret_value", ""),
     ],
 )
 def test_weak_names_mean_nothing(catalogue: Catalogue, written: str, argument: str) -> None:

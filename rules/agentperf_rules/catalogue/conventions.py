@@ -76,12 +76,16 @@ orm.convention(r"query|q|qry", "first one one_or_none", when="sync", confidence=
 
 # -- Django, Tortoise, Peewee -------------------------------------------------------------------------
 
-MANAGER = r"objects|_default_manager|_base_manager|[a-z]\w*_set"
+# A dict may be called `objects`: the manager is read from a class.
+MANAGER = r"objects|_default_manager|_base_manager"
+MODEL_HEAD = rf"\b(?:{CLASS}|\w*[mM]odel(?:_class|_cls)?|cls|klass|Model)(?:\(\))?\.(?:objects|_default_manager|_base_manager)$"
 BULK_CREATE = "bulk_create() or bulk_update()"
-orm.convention(MANAGER, "get first last count exists aggregate earliest latest in_bulk", blocking=True)
+orm.convention(MANAGER, "get first last count exists aggregate earliest latest in_bulk", head=MODEL_HEAD, blocking=True)
 orm.convention(MANAGER, "aget afirst alast acount aexists aaggregate aearliest alatest")
 orm.convention(MANAGER, "create get_or_create update_or_create", write=True, batch=BULK_CREATE, blocking=True)
 orm.convention(MANAGER, "acreate aget_or_create aupdate_or_create", write=True, batch=BULK_CREATE)
+orm.convention(r"[a-z]\w*_set", "exists aggregate acount aexists", blocking=True)
+orm.convention(r"[a-z]\w*_set", "create get_or_create update_or_create", write=True, batch=BULK_CREATE, blocking=True)
 DJANGO_HEAD = r"\bobjects\b|_default_manager|_set\b"
 DJANGO_BUILDER = (
     r"(?:filter|exclude|all|order_by|select_related|prefetch_related|annotate|values|values_list|distinct|only|defer|using|reverse"
@@ -172,14 +176,17 @@ http.convention(r"requests_session|\w*_requests_session", VERBS, when="sync", bl
 AWS = (
     "get_object put_object head_object delete_object copy_object list_objects_v2 upload_fileobj download_fileobj get_item put_item"
     " update_item delete_item batch_get_item batch_write_item receive_message send_message_batch delete_message_batch"
-    " get_secret_value assume_role invoke_model invoke_endpoint describe_instances put_record put_records"
+    " assume_role invoke_model invoke_endpoint describe_instances put_record put_records"
 )
 AWS_CLIENT = (
-    r"\w*(?:s3|dynamo|dynamodb|ddb|sqs|sns|ses|sts|ssm|ec2|ecs|kms|kinesis|lambda|bedrock|bedrock_runtime|secretsmanager|secrets|boto|aws"
-    r"|sagemaker|textract)\w*"
+    rf"{WORD}(?:s3|dynamo|dynamodb|ddb|sqs|sns|ses|sts|ssm|ec2|ecs|kms|kinesis|lambda|bedrock|bedrock_runtime|secretsmanager|boto|boto3"
+    r"|sagemaker|textract)(?:_client|_resource|_table|_runtime|client)?"
 )
 cloud.convention(AWS_CLIENT, AWS, blocking=True)
-cloud.convention(AWS_CLIENT, "upload_file download_file send_message publish invoke converse send_email query scan get_parameter encrypt decrypt")
+cloud.convention(
+    AWS_CLIENT,
+    "upload_file download_file send_message publish invoke converse send_email query scan get_parameter encrypt decrypt get_secret_value",
+)
 cloud.convention(rf"{WORD}(?:client|table|bucket|resource)", AWS)
 cloud.convention(
     rf"{WORD}blob(?:\(\))?",
