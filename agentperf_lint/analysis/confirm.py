@@ -91,9 +91,10 @@ def _top_level(lines: list[str]) -> list[tuple[int, int]]:
 
 def _checked(excerpt: _Excerpt, suspect: Suspect, rule: Rule) -> Finding | None:
     place = excerpt.place(suspect)
-    if rule.needs == "place":
+    needs = rule.reads(suspect)
+    if needs == "place":
         return rule.check(suspect, Shape(place))
-    shape = excerpt.shape(suspect, place, rule.needs)
+    shape = excerpt.shape(suspect, place, needs)
     if shape is None:
         less_sure = msgspec.structs.replace(suspect, confidence=one_step_lower(suspect.confidence))
         return rule.check(less_sure, Shape(place))
@@ -202,10 +203,7 @@ class _Excerpt:
             for statement in self._statements(suspect):
                 if isinstance(statement, (ast.For, ast.AsyncFor)):
                     iterables: list[ast.expr] = [statement.iter]
-                elif isinstance(
-                    statement,
-                    (ast.While, ast.If, ast.With, ast.AsyncWith, ast.Try, ast.FunctionDef, ast.AsyncFunctionDef),
-                ):
+                elif isinstance(getattr(statement, "body", None), list):
                     continue
                 else:
                     iterables = [each.iter for each in ast.walk(statement) if isinstance(each, ast.comprehension)]

@@ -65,7 +65,7 @@ class Shape:
 class Rule:
     """One rule: what it is called, how it is documented and tried, and when a suspect becomes a finding.
 
-    `needs` says how much syntax `judge` reads: nothing beyond the place; the statement; the loops around the
+    `needs` says how much syntax `judge` reads at most: nothing beyond the place; the statement; the loops around the
     suspect, with what encloses them and the simple statements beside them; or the whole function.
     In `invalid` examples the comment `# expect` marks each line that must be reported.
     """
@@ -84,6 +84,10 @@ class Rule:
         if confidence is None:
             return None
         return self.finding(suspect, shape, confidence)
+
+    def reads(self, suspect: Suspect) -> Needs:
+        """How much syntax it takes to judge this suspect; less is faster."""
+        return self.needs
 
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
         """How sure the finding is, given its shape; None drops it."""

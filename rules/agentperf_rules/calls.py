@@ -21,7 +21,6 @@ from agentperf_rules.syntax import (
     words,
 )
 
-_LOCKS = frozenset({"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "acquire"})
 _TIMEOUT_POSITION = {"get": 1, "put": 2, "acquire": 1, "join": 0, "result": 0, "wait": 0, "exception": 0}
 _FLAG_POSITION = {"get": 0, "put": 1, "acquire": 0}
 _STARTUP = frozenset(
@@ -41,11 +40,6 @@ def sleeps_for_zero(node: cst.CSTNode | None) -> bool:
 def is_a_statement(shape: Shape) -> bool:
     """Whether the expression is a statement of its own: its value goes nowhere."""
     return bool(shape.ancestors) and isinstance(shape.ancestors[0], cst.Expr)
-
-
-def is_lock(sink: str) -> bool:
-    """Whether the sink takes a lock, as against waiting for a value."""
-    return bool(_LOCKS & set(sink.split(".")))
 
 
 def holds_across_await(shape: Shape) -> bool | None:

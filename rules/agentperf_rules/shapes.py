@@ -16,6 +16,7 @@ from typing import Literal
 import libcst as cst
 
 from agentperf_rules.base import Shape, at_most
+from agentperf_rules.blocks import Binding, block_of
 from agentperf_rules.model import Confidence, Suspect
 from agentperf_rules.syntax import (
     argument,
@@ -53,7 +54,6 @@ _PASS_THROUGH = frozenset(
 )  # fmt: skip
 _VIEWS = frozenset({"items", "keys", "values", "copy"})
 _POPS = frozenset({"pop", "popleft", "popitem"})
-_MUTATORS = frozenset({"append", "appendleft", "extend", "add", "insert", "update", "setdefault", "push"})
 
 _BATCH = frozenset(
     {
@@ -117,8 +117,6 @@ _BEFORE_IDENTIFIER = re.compile(
 )
 _ENTITY_CALLS = frozenset({"query", "select", "insert", "update", "delete", "count"})
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
-
-Binding = tuple[int, frozenset[str], cst.CSTNode, bool]
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,10 +248,8 @@ def is_fan_out(path: tuple[cst.CSTNode, ...], function: cst.FunctionDef | None) 
 def _is_started(names: frozenset[str], function: cst.FunctionDef | None) -> bool:
     if function is None or not names:
         return False
-    return any(
-        isinstance(node, cst.Call) and last_name(node.func) in _STARTERS and names & names_in(node)
-        for node in walk(function.body, into_functions=False)
-    )
+    calls = block_of(function.body).calls
+    return any(last_name(call.func) in _STARTERS and names & names_in(call) for call in calls)
 
 
 def _is_bounded(path: tuple[cst.CSTNode, ...], shape: Shape) -> bool:
@@ -283,11 +279,18 @@ class _Judge:
         self.loop = loop
         self.inner = inner
         self.inside = path[: path.index(loop.node)]
-        self.body = list(_own_nodes(loop))
-        self.order = {id(node): index for index, node in enumerate(self.body)}
-        self.at = self.order.get(id(self.node), -1)
-        self.bindings = list(_bindings(self.body, path))
+        self.within = frozenset(id(above) for above in path)
+        self.block = block_of(*_own_parts(loop))
+        self.at = self.block.order.get(id(self.node), -1)
+        self.bindings = [*self.block.bindings, *self._comprehended()]
         self.is_direct = len(suspect.chain) <= 1
+
+    def _comprehended(self) -> Iterator[Binding]:
+        """The names of comprehensions, which are their own, for a call inside them."""
+        for above in self.inside:
+            if isinstance(above, cst.BaseComp):
+                for clause in _clauses(above.for_in):
+                    yield Binding(0, target_names(clause.target), clause.iter, False, names_in(clause.iter))
 
     def verdict(self) -> Verdict:
         silent = self._silencing_reason()
@@ -348,15 +351,15 @@ class _Judge:
         """The names that take an element (or the index of one) per turn of a `while`."""
         tested = names_in(self.loop.iterable)
         taken: set[str] = set()
-        for _, names, value, is_mutation in self.bindings:
-            for call in (part for part in walk(value) if isinstance(part, cst.Call)):
+        for binding in self.bindings:
+            for call in (part for part in walk(binding.value) if isinstance(part, cst.Call)):
                 popped = (
                     call.func.value if isinstance(call.func, cst.Attribute) and call.func.attr.value in _POPS else None
                 )
                 if last_name(call.func) == "heappop":
                     popped = argument(call, 0)
-                if isinstance(popped, cst.Name) and popped.value in tested and not is_mutation:
-                    taken |= names
+                if isinstance(popped, cst.Name) and popped.value in tested and not binding.changes:
+                    taken |= binding.names
         return frozenset(taken) or self._index(tested)
 
     def _index(self, tested: frozenset[str]) -> frozenset[str]:
@@ -365,11 +368,11 @@ class _Judge:
             return frozenset()
         counters = {
             name
-            for node in self.body
+            for node in self.block.by_type[cst.AugAssign]
             if isinstance(node, cst.AugAssign) and integer(node.value) == 1
             for name in target_names(node.target)
         }
-        sliced = frozenset().union(*(names_in(node) for node in self.body if isinstance(node, cst.Slice)), frozenset())
+        sliced = frozenset().union(*(names_in(node) for node in self.block.by_type[cst.Slice]), frozenset())
         return (frozenset(counters) & tested) - sliced
 
     # What silences a call wherever its loops are
@@ -388,16 +391,16 @@ class _Judge:
         return ""
 
     def _waits(self) -> bool:
-        for node in self.body:
-            if isinstance(node, cst.Call) and last_name(node.func) in _WAITS and not is_zero(argument(node, 0)):
-                return not self._is_handled(node)
-            if isinstance(node, cst.With) and any(words(last_name(item.item)) & _LIMITERS for item in node.items):
-                return True
-        return False
+        pauses = (call for call in self.block.calls if last_name(call.func) in _WAITS)
+        if any(not is_zero(argument(call, 0)) and not self._is_handled(call) for call in pauses):
+            return True
+        return any(words(last_name(item)) & _LIMITERS for item in self.block.entered)
 
     def _is_handled(self, node: cst.CSTNode) -> bool:
         """Whether `node` runs only after an exception: a pause before another try, not between elements."""
-        return any(isinstance(other, cst.ExceptHandler) and contains(other, node) for other in self.body)
+        if node is self.node:
+            return any(isinstance(above, cst.ExceptHandler) for above in self.inside)
+        return any(contains(handler, node) for handler in self.block.by_type[cst.ExceptHandler])
 
     def _is_buffered(self) -> bool:
         for child, parent in pairwise(self.inside):
@@ -508,7 +511,7 @@ class _Judge:
             return False
         if not _is_range(self.loop.iterable):
             return False
-        return not any(isinstance(node, cst.Name) and node.value in self.loop.targets for node in self.body)
+        return not self.loop.targets & self.block.names
 
     def _tainted(self, sources: frozenset[str]) -> frozenset[str]:
         """The names whose value in this turn of the loop comes from `sources`."""
@@ -516,43 +519,39 @@ class _Judge:
         grew = True
         while grew:
             grew = False
-            for _, names, value, _ in self.bindings:
-                if not names <= tainted and names_in(value) & tainted:
-                    tainted |= names
+            for binding in self.bindings:
+                if not binding.names <= tainted and binding.sources & tainted:
+                    tainted |= binding.names
                     grew = True
         return frozenset(tainted - {"self", "cls"})
 
     def _is_carried(self) -> bool:
         """Whether the call is given what an earlier turn's call returned: pages, conversations, walks by key."""
-        results = self._results()
-        if not results:
+        own = self._own_results()
+        if not own:
             return False
+        results = self._tainted(own)
         wanted = _argument_names_in_chain(self.node)
         seen: set[str] = set()
         while wanted - seen:
             name = min(wanted - seen)
             seen.add(name)
-            earlier = [binding for binding in self.bindings if name in binding[1] and binding[0] < self.at]
-            fresh = [value for _, _, value, is_mutation in earlier if not is_mutation and name not in names_in(value)]
-            for _, _, value, _ in earlier:
-                wanted |= names_in(value)
-            if fresh:
+            earlier = [binding for binding in self.bindings if name in binding.names and binding.at < self.at]
+            for binding in earlier:
+                wanted |= binding.sources
+            if any(not binding.changes and name not in binding.sources for binding in earlier):
+                continue  # it is made anew in every turn
+            if name in self.loop.targets:
                 continue
-            later = (binding for binding in self.bindings if name in binding[1] and binding[0] > self.at)
-            if name not in self.loop.targets and any(names_in(value) & results for _, _, value, _ in later):
-                return True
-            if name in results and not fresh and name not in self.loop.targets and self._assigns_result(name):
+            later = (binding for binding in self.bindings if name in binding.names and binding.at > self.at)
+            if any(binding.sources & results for binding in later) or name in own:
                 return True
         return False
 
-    def _assigns_result(self, name: str) -> bool:
-        return any(name in names and contains(value, self.node) for _, names, value, _ in self.bindings)
-
-    def _results(self) -> frozenset[str]:
-        own = frozenset().union(
-            *(names for _, names, value, _ in self.bindings if contains(value, self.node)), frozenset()
-        )
-        return self._tainted(own) if own else own
+    def _own_results(self) -> frozenset[str]:
+        """The names bound to what the call returns."""
+        holding = (binding.names for binding in self.bindings if id(binding.value) in self.within)
+        return frozenset().union(*holding, frozenset())
 
     def _is_guarded_by_cache(self) -> bool:
         for child, parent in pairwise(self.inside):
@@ -562,11 +561,11 @@ class _Judge:
 
     def _is_first_hit(self) -> bool:
         """`row = get(x); if row: return row`: stops at the first element that answers."""
-        results = self._results()
-        for node in self.body:
+        results = self._tainted(self._own_results())
+        for node in self.block.by_type[cst.If]:
             if not isinstance(node, cst.If) or not _ends_with(node.body, (cst.Return, cst.Break)):
                 continue
-            if contains(node.test, self.node) or _answered(node.test) & results:
+            if id(node.test) in self.within or _answered(node.test) & results:
                 return True
         return False
 
@@ -600,27 +599,23 @@ class _Judge:
         """What `name` was bound to: nearest in the loop, else in the function."""
         if not isinstance(name, cst.Name):
             return None
-        own = [value for _, names, value, is_mutation in self.bindings if name.value in names and not is_mutation]
+        own = [each for each in self.bindings if name.value in each.names and not each.changes]
         if own:
-            return _unwrapped(own[0])
-        if self.shape.function is None:
-            return None
-        nodes = list(walk(self.shape.function.body, into_functions=False))
-        values = [
-            value
-            for _, names, value, is_mutation in _bindings(nodes, self.path)
-            if names == {name.value} and not is_mutation
-        ]
-        return _unwrapped(values[0]) if len(values) == 1 else None
+            return _unwrapped(own[0].value)
+        elsewhere = [each for each in self._in_function() if each.names == {name.value} and not each.changes]
+        return _unwrapped(elsewhere[0].value) if len(elsewhere) == 1 else None
+
+    def _in_function(self) -> Sequence[Binding]:
+        return block_of(self.shape.function.body).bindings if self.shape.function is not None else ()
 
     def _resolved(self, iterable: cst.CSTNode) -> cst.CSTNode:
-        if not isinstance(iterable, cst.Name) or self.shape.function is None:
+        """What a variable was bound to where nothing else binds or changes it."""
+        if not isinstance(iterable, cst.Name):
             return iterable
-        nodes = list(walk(self.shape.function.body, into_functions=False))
-        found = [binding for binding in _bindings(nodes, self.path) if iterable.value in binding[1]]
-        if len(found) != 1 or found[0][3] or found[0][1] != {iterable.value}:
+        found = [binding for binding in self._in_function() if iterable.value in binding.names]
+        if len(found) != 1 or found[0].changes or found[0].names != {iterable.value}:
             return iterable
-        return found[0][2]
+        return found[0].value
 
     def _target_words(self) -> frozenset[str]:
         return frozenset().union(*(words(name) for name in self.loop.targets), frozenset())
@@ -717,43 +712,11 @@ def _batch_words(name: str) -> frozenset[str]:
     return found if last not in _PART_OF_NAME or (found & {"chunk"} and last in {"id", "key"}) else frozenset()
 
 
-def _own_nodes(loop: RepeatingLoop) -> Iterator[cst.CSTNode]:
+def _own_parts(loop: RepeatingLoop) -> tuple[cst.CSTNode, ...]:
+    """What a loop repeats."""
     if loop.clause is not None:
-        yield from walk(loop.body, into_functions=False)
-        for condition in loop.clause.ifs:
-            yield from walk(condition)
-        return
-    if loop.kind == "while":
-        yield from walk(loop.iterable)
-    yield from walk(loop.body, into_functions=False)
-
-
-def _bindings(nodes: list[cst.CSTNode], path: tuple[cst.CSTNode, ...]) -> Iterator[Binding]:
-    """What `nodes` bind: position, names, value, and whether the names are changed rather than replaced.
-
-    The names of a comprehension are its own: they count only for a call inside it (`path`).
-    """
-    for index, node in enumerate(nodes):
-        if isinstance(node, cst.Assign):
-            for target in node.targets:
-                names = target_names(target.target)
-                yield index, names, node.value, isinstance(target.target, (cst.Subscript, cst.Attribute))
-        elif isinstance(node, cst.AnnAssign) and node.value is not None:
-            yield index, target_names(node.target), node.value, False
-        elif isinstance(node, cst.AugAssign):
-            yield index, target_names(node.target), node.value, True
-        elif isinstance(node, cst.NamedExpr):
-            yield index, target_names(node.target), node.value, False
-        elif isinstance(node, cst.For):
-            yield index, target_names(node.target), node.iter, False
-        elif isinstance(node, cst.BaseComp) and any(node is each for each in path):
-            for clause in _clauses(node.for_in):
-                yield index, target_names(clause.target), clause.iter, False
-        elif isinstance(node, cst.WithItem) and node.asname is not None:
-            yield index, target_names(node.asname.name), node.item, False
-        elif isinstance(node, cst.Call) and isinstance(node.func, cst.Attribute) and node.func.attr.value in _MUTATORS:
-            for arg in node.args:
-                yield index, target_names(node.func.value), arg.value, True
+        return (loop.body, *loop.clause.ifs)
+    return (loop.iterable, loop.body) if loop.kind == "while" else (loop.body,)
 
 
 def _unwrapped(value: cst.CSTNode) -> cst.CSTNode:

@@ -12,7 +12,7 @@ from functools import cache
 
 import libcst as cst
 
-_SCOPES = (cst.FunctionDef, cst.Lambda, cst.ClassDef)
+_SCOPES = frozenset({cst.FunctionDef, cst.Lambda, cst.ClassDef})
 _WITHOUT_CODE = ("whitespace", "comma", "lpar", "rpar", "lbracket", "rbracket", "lbrace", "rbrace", "semicolon")
 _WITHOUT_CODE_NAMES = frozenset(
     {"header", "footer", "leading_lines", "trailing_whitespace", "operator", "dot", "equal", "colon", "asynchronous"}
@@ -30,16 +30,22 @@ def _code_fields(kind: type[cst.CSTNode]) -> tuple[str, ...]:
     )
 
 
-def children(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+def children(node: cst.CSTNode) -> list[cst.CSTNode]:
     """The nodes directly below `node` that hold code."""
+    found: list[cst.CSTNode] = []
     for name in _code_fields(type(node)):
         value = getattr(node, name)
-        if isinstance(value, cst.CSTNode):
-            yield value
-        elif isinstance(value, (list, tuple)):
-            for item in value:
-                if isinstance(item, cst.CSTNode):
-                    yield item
+        kind = type(value)
+        if kind is tuple or kind is list:
+            found.extend(value)
+        elif _is_node_type(kind):
+            found.append(value)
+    return found
+
+
+@cache
+def _is_node_type(kind: type) -> bool:
+    return issubclass(kind, cst.CSTNode)  # asked once per class: LibCST's are abstract, which makes isinstance slow
 
 
 def walk(node: cst.CSTNode, *, into_functions: bool = True) -> Iterator[cst.CSTNode]:
@@ -48,9 +54,11 @@ def walk(node: cst.CSTNode, *, into_functions: bool = True) -> Iterator[cst.CSTN
     while pending:
         current = pending.pop()
         yield current
-        if current is not node and not into_functions and isinstance(current, _SCOPES):
+        if not into_functions and type(current) in _SCOPES and current is not node:
             continue
-        pending.extend(reversed(list(children(current))))
+        below = children(current)
+        below.reverse()
+        pending.extend(below)
 
 
 def contains(node: cst.CSTNode | None, part: cst.CSTNode) -> bool:
@@ -64,10 +72,11 @@ def names_in(node: cst.CSTNode) -> frozenset[str]:
     pending = [node]
     while pending:
         current = pending.pop()
-        if isinstance(current, cst.Name):
-            found.add(current.value)
-        elif isinstance(current, (cst.Attribute, cst.Arg)):
-            pending.append(current.value)
+        kind = type(current)
+        if kind is cst.Name:
+            found.add(current.value)  # type: ignore[attr-defined]
+        elif kind is cst.Attribute or kind is cst.Arg:
+            pending.append(current.value)  # type: ignore[attr-defined]
         else:
             pending.extend(children(current))
     return frozenset(found)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agentperf_rules.base import Shape
+from agentperf_rules.base import Needs, Shape
 from agentperf_rules.blocking.base import BlockingRule
 from agentperf_rules.model import Confidence, Suspect
 
@@ -69,6 +69,9 @@ async def restart(seconds):
     settle(seconds)  # expect
 """,
     )
+
+    def reads(self, suspect: Suspect) -> Needs:
+        return "statement" if len(suspect.chain) == 1 else "place"
 
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
         from agentperf_rules.calls import sleeps_for_zero

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
-from agentperf_rules.base import Shape
+from agentperf_rules.base import Needs, Shape, callee
 from agentperf_rules.blocking.base import BlockingRule
 from agentperf_rules.model import Confidence, Suspect
+
+
+_LOCKS = frozenset({"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "acquire"})
 
 
 class BlockingThreadSync(BlockingRule):
@@ -92,15 +95,24 @@ async def total(pool: ThreadPoolExecutor, numbers):
 """,
     )
 
+    def reads(self, suspect: Suspect) -> Needs:
+        if len(suspect.chain) > 1:
+            return "place"
+        entered = _is_lock(suspect) and not callee(suspect.call).endswith("acquire")
+        return "function" if entered or suspect.sink.endswith((".result", ".exception")) else "statement"
+
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
+        if len(suspect.chain) > 1:
+            return None if _is_lock(suspect) else suspect.confidence  # a helper gives its lock back before it returns
         if shape.node is None:
             return suspect.confidence
-        from agentperf_rules.calls import holds_across_await, is_lock, waits
+        from agentperf_rules.calls import holds_across_await, waits
 
-        if is_lock(suspect.sink) and not waits(shape):
-            return None
-        if len(suspect.chain) > 1:
-            return None if is_lock(suspect.sink) else suspect.confidence
-        if is_lock(suspect.sink) and holds_across_await(shape) is False:
+        if _is_lock(suspect) and holds_across_await(shape) is False:
             return None
         return suspect.confidence if waits(shape) else None
+
+
+def _is_lock(suspect: Suspect) -> bool:
+    """Whether the sink takes a lock, as against waiting for a value."""
+    return not _LOCKS.isdisjoint(suspect.sink.split("."))
