@@ -4,7 +4,6 @@ from agentperf_rules.base import Needs, Shape, callee
 from agentperf_rules.blocking.base import BlockingRule
 from agentperf_rules.model import Confidence, Suspect
 
-
 _LOCKS = frozenset({"Lock", "RLock", "Condition", "Semaphore", "BoundedSemaphore", "acquire"})
 
 
@@ -98,8 +97,9 @@ async def total(pool: ThreadPoolExecutor, numbers):
     def reads(self, suspect: Suspect) -> Needs:
         if len(suspect.chain) > 1:
             return "place"
-        entered = _is_lock(suspect) and not callee(suspect.call).endswith("acquire")
-        return "function" if entered or suspect.sink.endswith((".result", ".exception")) else "statement"
+        called = callee(suspect.call)
+        entered = _is_lock(suspect) and not called.endswith("acquire")
+        return "function" if entered or called.endswith((".result", ".exception")) else "statement"
 
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
         if len(suspect.chain) > 1:
