@@ -590,6 +590,27 @@ INNOCENT = {
         """,
         "s.delete(x)",
     ),
+    "one key of a mapping": (
+        """
+        def f(db, xs):
+            for key, x in xs.items():
+                if key == "cache" and x:
+                    for y in "ab":
+                        print(y)
+                    db.get(x)
+        """,
+        QUERY,
+    ),
+    "one case of a match": (
+        """
+        def f(db, xs):
+            for x in xs:
+                match x:
+                    case "cache":
+                        db.get(x)
+        """,
+        QUERY,
+    ),
     "once, outside": (
         """
         def f(db, x):
@@ -678,6 +699,17 @@ def test_the_first_that_answers_is_possible() -> None:
                     return row
         """
     assert loop_confidence(source) == "possible"
+
+
+def test_the_first_success_is_possible() -> None:
+    source = """
+        def f(db, xs):
+            for x in xs:
+                r = db.get(x)
+                if r.status_code == 200:
+                    return r.json()
+        """
+    assert loop_confidence(source, kind="http") == "possible"
 
 
 def test_a_call_after_an_error_is_possible() -> None:

@@ -38,6 +38,7 @@ RepeatKind = Literal["for", "async for", "while", "comprehension", "map"]
 _HANDFUL = 16
 _FEW_TIMES = 32
 _FEW_SLICED = 5
+_SUCCESS = range(200, 300)
 
 _STARTERS = frozenset(
     {
@@ -75,7 +76,8 @@ _SERVERS = frozenset(
         "worker", "device", "backend", "provider", "engine", "pool", "broker", "instance", "region", "tenant",
         "database", "db", "schema", "hub", "coordinator", "controller", "cluster", "mirror", "gateway",
         "adapter", "api", "endpoint", "service", "entry", "account", "plugin", "handler", "redis", "session",
-        "bucket", "zone", "camera", "sensor", "integration", "driver", "source",
+        "bucket", "zone", "camera", "sensor", "integration", "driver", "source", "callback", "hook", "listener",
+        "observer", "logger", "subscriber", "middleware", "processor", "exporter", "strategy", "guardrail",
     }
 )  # fmt: skip
 _ADDRESSES = frozenset(
@@ -325,7 +327,7 @@ class _Judge:
             return "a stream of events"
         if self._iterable_words() & {"consumer", "pubsub", "listen", "websocket"}:
             return "a stream of events"
-        if self._exits_after_call():
+        if self._exits_after_call() or self._is_for_one_value():
             return "at most once"
         if self._is_carried():
             return "each call depends on the last"
@@ -563,9 +565,10 @@ class _Judge:
         """`row = get(x); if row: return row`: stops at the first element that answers."""
         results = self._tainted(self._own_results())
         for node in self.block.by_type[cst.If]:
-            if not isinstance(node, cst.If) or not _ends_with(node.body, (cst.Return, cst.Break)):
+            if not isinstance(node, cst.If) or not (id(node.test) in self.within or _answered(node.test) & results):
                 continue
-            if id(node.test) in self.within or _answered(node.test) & results:
+            returns = any(isinstance(inner, cst.Return) for inner in walk(node.body, into_functions=False))
+            if returns or _ends_with(node.body, (cst.Break,)):
                 return True
         return False
 
@@ -586,6 +589,16 @@ class _Judge:
                     return True
             elif parent is nested:
                 return False
+        return False
+
+    def _is_for_one_value(self) -> bool:
+        """Whether the call belongs to one element only: `if key == "cache":` around it."""
+        for child, parent in pairwise(self.inside):
+            if isinstance(parent, cst.If) and child is parent.body and _asks_for_value(parent.test, self.loop.targets):
+                return True
+            if isinstance(parent, cst.MatchCase) and isinstance(parent.pattern, cst.MatchValue):
+                match = next(above for above in self.inside if isinstance(above, cst.Match))
+                return last_name(match.subject) in self.loop.targets
         return False
 
     # Names and where they come from
@@ -773,6 +786,19 @@ def _names_identifier(statement: cst.CSTNode | None, tainted: frozenset[str]) ->
     return False
 
 
+def _asks_for_value(test: cst.CSTNode, names: frozenset[str]) -> bool:
+    """`name == "text"` (or a number), alone or as a part of an `and`."""
+    if isinstance(test, cst.BooleanOperation):
+        both = isinstance(test.operator, cst.And)
+        return both and (_asks_for_value(test.left, names) or _asks_for_value(test.right, names))
+    if not isinstance(test, cst.Comparison) or len(test.comparisons) != 1:
+        return False
+    part = test.comparisons[0]
+    is_literal = isinstance(part.comparator, (cst.SimpleString, cst.Integer))
+    is_named = isinstance(test.left, cst.Name) and test.left.value in names
+    return is_named and is_literal and isinstance(part.operator, cst.Equal)
+
+
 def _asks_for_absence(test: cst.CSTNode) -> bool:
     """`x not in seen`, `not x`, `x is None`, alone or as a part of an `and`."""
     if isinstance(test, cst.BooleanOperation):
@@ -794,7 +820,10 @@ def _answered(test: cst.CSTNode) -> frozenset[str]:
         return target_names(test.target)
     if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:
         part = test.comparisons[0]
-        return names_in(test.left) if isinstance(part.operator, cst.IsNot) else frozenset()
+        succeeded = isinstance(part.operator, cst.Equal) and integer(part.comparator) in _SUCCESS
+        return names_in(test.left) if succeeded or isinstance(part.operator, cst.IsNot) else frozenset()
+    if isinstance(test, cst.Attribute) and test.attr.value in {"ok", "is_success", "success", "found"}:
+        return names_in(test)
     return frozenset({test.value}) if isinstance(test, cst.Name) else frozenset()
 
 
