@@ -970,6 +970,7 @@ class Extractor:
     def _walk_deferred(self, frame: _Frame) -> None:
         for node, index, outer in frame.deferred:
             self._walk_function(node, index, outer)
+        frame.deferred.clear()  # they refer back to the frame: a cycle would keep the syntax tree alive
         self.frame = frame.parent if frame.parent is not None else frame
 
     def _texts(self) -> array[int]:

@@ -545,7 +545,7 @@ class Resolver:
         name = value.name
         args = file.args.get(ref) or ()
         owner, _, last = name.rpartition(".")
-        if owner in ("functools", "builtins", "itertools", "typing", "asyncio", "contextlib", "copy") or name in _DEPENDS:
+        if owner in ("functools", "builtins", "itertools", "typing", "asyncio", "contextlib", "copy", "socket") or name in _DEPENDS:
             special = self._special_call(name, last, file, args)
             if special is not None:
                 return special
@@ -572,6 +572,9 @@ class Resolver:
             return (Partial(targets),) if targets else NONE
         if name == "typing.cast":
             return self.instances(file, args[0])
+        if name == "socket.socket" and len(args) > 1:
+            kinds = self.values(file, args[1])
+            return (External("socket.datagram", True),) if External("socket.SOCK_DGRAM") in kinds else None
         if name in _DEPENDS:
             return self._join(self._provided(value, file) for value in self.values(file, args[0]))
         if name in _SAME_AS_ARGUMENT:
@@ -684,7 +687,7 @@ class Resolver:
         if isinstance(value, Sequence):
             return value.elements
         if isinstance(value, External):
-            if value.instance:
+            if value.instance or not _is_class_name(value.name):
                 return value.elements or (External(f"{value.name}.[]", False),)
             return (Alias(file.index, ref),)
         if isinstance(value, Class):

@@ -41,7 +41,10 @@ _RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField", "relat
 _LOADED_WITH_THE_ROW = ("joined", "selectin", "subquery", "immediate", "dynamic", "write_only", "noload", "raise")
 _CONSUMERS = frozenset({"list", "tuple", "set", "frozenset", "sorted", "sum", "any", "all", "max", "min", "dict", "next", "len", "bool"})
 _BUFFERS = frozenset({"io.BytesIO", "io.StringIO"})
-_BUFFER_READERS = frozenset({"zipfile", "tarfile", "gzip", "bz2", "lzma", "json", "pickle", "csv", "yaml", "tomllib"})
+_BUFFER_READERS = frozenset(
+    {"zipfile", "tarfile", "gzip", "bz2", "lzma", "json", "pickle", "csv", "yaml", "tomllib", "wave", "PIL", "pandas", "openpyxl", "pypdf",
+     "docx", "soundfile", "numpy", "pydub"}
+)  # fmt: skip
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
 _SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
@@ -319,6 +322,8 @@ class Reach:
         unknown = not callees
         for value in callees:
             edges.extend(self._run_edges(value, file, index, use, caller))
+            if isinstance(value, Function) and value.receiver >= 0 and not self._implementations(value):
+                unknown = True
             if isinstance(value, External):
                 unknown = unknown or self._is_foreign(value)
         if unknown and not edges:
@@ -460,6 +465,8 @@ class Reach:
         if sink.name.partition(".")[0] not in _BUFFER_READERS:
             return False
         ref = self._argument(file, call, 0, "file") or self._argument(file, call, 0, "fileobj")
+        while ref and file.ops[ref] == f.CALL and self._last_name(file, ref) == "cast":
+            ref = self._argument(file, ref, 1, "val")
         return any(
             isinstance(value, Instance) or isinstance(value, External) and value.instance and value.name in _BUFFERS
             for value in (self.resolver.values(file, ref) if ref else NONE)

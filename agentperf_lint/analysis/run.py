@@ -19,7 +19,7 @@ from agentperf_lint import __version__
 from agentperf_lint.analysis.cache import Cache
 from agentperf_lint.analysis.filtering import select
 from agentperf_lint.analysis.sources import SourceFile, discover, project_root
-from agentperf_rules.model import Finding, Suspect
+from agentperf_rules.model import CONFIDENCES, Finding, Suspect
 
 if TYPE_CHECKING:
     from agentperf_lint.analysis.facts import FileFacts
@@ -147,7 +147,8 @@ class _Run:
 
     def _key(self, wanted: Sequence[str], digests: dict[str, bytes]) -> bytes:
         state = hashlib.blake2b(digest_size=16)
-        state.update(f"result\0{self.cwd}\0{self.root}\0".encode("utf-8", "surrogateescape"))
+        what = f"result\0{self.config.min_confidence}\0{self.cwd}\0{self.root}\0"
+        state.update(what.encode("utf-8", "surrogateescape"))
         for path in sorted(digests):
             state.update(path.encode("utf-8", "surrogateescape") + b"\0" + digests[path])
         state.update(b"\1" + "\0".join(sorted(wanted)).encode("utf-8", "surrogateescape"))
@@ -250,8 +251,9 @@ class _Run:
         from agentperf_lint.analysis.workers import FINDINGS, Judged, chunked, judge_files
 
         by_path: dict[str, list[Suspect]] = defaultdict(list)
+        least = CONFIDENCES.index(self.config.min_confidence)  # a rule never makes a suspect surer
         for suspect in suspects:
-            if suspect.path in wanted:
+            if suspect.path in wanted and CONFIDENCES.index(suspect.confidence) >= least:
                 by_path[suspect.path].append(suspect)
         keys = {path: _judged_key(digests.get(path, b""), by_path[path], self.cwd) for path in by_path}
         found: list[Finding] = []

@@ -201,7 +201,7 @@ cloud.convention(rf"{WORD}(?:blob_client|container_client)(?:\(\))?", "upload_bl
 EMBED = "one embedding call with the whole list"
 llm.convention("embeddings", "create acreate", batch=EMBED, blocking=True)
 llm.convention("completions|responses", "create acreate parse", head=r"\bchat\.completions$|\bresponses$|\bcompletions$", blocking=True)
-llm.convention("messages", "create", head=r"\b(?:client|anthropic|claude|beta)\w*\.messages$", blocking=True)
+llm.convention("messages", "create", head=r"(?:anthropic|claude|llm|beta)\w*\.messages$", blocking=True)
 LLM = rf"{WORD}(?:llm|chat_model|language_model|chat_llm|llm_client)(?:\(\))?"
 llm.convention(LLM, "invoke predict complete chat generate generate_content generate_text acompletion completion aask ask", blocking=False)
 llm.convention(rf"{LLM}|{WORD}(?:model|chain)", "ainvoke agenerate acomplete achat apredict generate_content_async agenerate_prompt", when="awaited")
