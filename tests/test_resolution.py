@@ -504,7 +504,7 @@ _EXPECT = re.compile(r"#\s*expect\s+(?P<codes>APL\d+(?:\s+APL\d+)*)")
 def write_project(root: Path, text: str) -> set[tuple[str, int, str]]:
     """Writes the files of a case and returns what must be reported: (path, line, code)."""
     expected = set()
-    for part in re.split(r"^### ", text, flags=re.M)[1:]:
+    for part in re.split(r"^### ", text, flags=re.MULTILINE)[1:]:
         name, _, body = part.partition("\n")
         path = root / name.strip()
         path.parent.mkdir(parents=True, exist_ok=True)

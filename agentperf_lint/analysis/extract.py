@@ -13,37 +13,133 @@ import re
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from agentperf_lint.analysis import facts as f
 
-_CHAIN = frozenset({f.ATTR, f.CALL, f.AWAIT, f.ITEM, f.ITER, f.ENTER, f.AENTER, f.AITER, f.INSTANCE})  # `base` leads to the root
+_CHAIN = frozenset(
+    {f.ATTR, f.CALL, f.AWAIT, f.ITEM, f.ITER, f.ENTER, f.AENTER, f.AITER, f.INSTANCE}
+)  # `base` leads to the root
 _ROOTS = frozenset({f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER})  # their `base` is no reference
 MAX_DEPTH = 48  # operations from the root of a reference; longer chains are unknown
 MAX_UNION = 4
 MAX_ELEMENTS = 12
 TEXT_KEPT = 32  # characters of a string constant, enough for the verb of a statement
 
+R = TypeVar("R")
+
 BUILTINS = frozenset(dir(builtins))
-_NOQA = re.compile(rb"#\s*noqa(?P<codes>\s*:\s*[A-Z][0-9]+(?:[,\s]+[A-Z]+[0-9]+)*|\s*:\s*[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?", re.I)
-_CODE = re.compile(rb"[A-Z]+[0-9]+", re.I)
-_LOGGER = re.compile(r"(?:.*\.)?_{0,2}(?:log|logger|logging)\.\w+\Z", re.I)
-_LIMITER = re.compile(r"sem|limit|throttl|slots?\b", re.I)
-_GLOBAL = re.compile(rb"^[ \t]+global[ \t]+([^\n#]+)", re.M)
+_NOQA = re.compile(
+    rb"#\s*noqa(?P<codes>\s*:\s*[A-Z][0-9]+(?:[,\s]+[A-Z]+[0-9]+)*|\s*:\s*[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?",
+    re.IGNORECASE,
+)
+_CODE = re.compile(rb"[A-Z]+[0-9]+", re.IGNORECASE)
+_LOGGER = re.compile(r"(?:.*\.)?_{0,2}(?:log|logger|logging)\.\w+\Z", re.IGNORECASE)
+_LIMITER = re.compile(r"sem|limit|throttl|slots?\b", re.IGNORECASE)
+_GLOBAL = re.compile(rb"^[ \t]+global[ \t]+([^\n#]+)", re.MULTILINE)
 
 # Calls whose arguments decide what they do; the catalogue adds those of its offloaders and invokers.
 ARGUMENTS_MATTER = frozenset(
-    "partial partialmethod query select cast list tuple set frozenset sorted reversed next iter sum len any all max min dict"
-    " enumerate zip filter map get_object_or_404 aget_object_or_404 Depends Security sessionmaker async_sessionmaker scoped_session"
-    " ForeignKey OneToOneField ManyToManyField relationship ForeignKeyField closing nullcontext enter_context"
-    " enter_async_context wait_for shield ensure_future create_task update wraps select_related prefetch_related options"
-    " get create first aiter anext islice chain batched contextmanager asynccontextmanager gather as_completed"
-    " execute exec scalars scalar stream stream_scalars fetch fetchrow fetchval fetch_one fetch_all fetch_val executemany raw"
-    " TypeVar NewType open objects_or_404 Annotated ContextVar field Field mapped_column".split()
+    [
+        "partial",
+        "partialmethod",
+        "query",
+        "select",
+        "cast",
+        "list",
+        "tuple",
+        "set",
+        "frozenset",
+        "sorted",
+        "reversed",
+        "next",
+        "iter",
+        "sum",
+        "len",
+        "any",
+        "all",
+        "max",
+        "min",
+        "dict",
+        "enumerate",
+        "zip",
+        "filter",
+        "map",
+        "get_object_or_404",
+        "aget_object_or_404",
+        "Depends",
+        "Security",
+        "sessionmaker",
+        "async_sessionmaker",
+        "scoped_session",
+        "ForeignKey",
+        "OneToOneField",
+        "ManyToManyField",
+        "relationship",
+        "ForeignKeyField",
+        "closing",
+        "nullcontext",
+        "enter_context",
+        "enter_async_context",
+        "wait_for",
+        "shield",
+        "ensure_future",
+        "create_task",
+        "update",
+        "wraps",
+        "select_related",
+        "prefetch_related",
+        "options",
+        "get",
+        "create",
+        "first",
+        "aiter",
+        "anext",
+        "islice",
+        "chain",
+        "batched",
+        "contextmanager",
+        "asynccontextmanager",
+        "gather",
+        "as_completed",
+        "execute",
+        "exec",
+        "scalars",
+        "scalar",
+        "stream",
+        "stream_scalars",
+        "fetch",
+        "fetchrow",
+        "fetchval",
+        "fetch_one",
+        "fetch_all",
+        "fetch_val",
+        "executemany",
+        "raw",
+        "TypeVar",
+        "NewType",
+        "open",
+        "objects_or_404",
+        "Annotated",
+        "ContextVar",
+        "field",
+        "Field",
+        "mapped_column",
+    ]
 )
 PROPERTIES = frozenset(
-    "property cached_property abstractproperty hybrid_property lazy_property reify cachedproperty under_cached_property"
-    " classproperty lazyproperty".split()
+    [
+        "property",
+        "cached_property",
+        "abstractproperty",
+        "hybrid_property",
+        "lazy_property",
+        "reify",
+        "cachedproperty",
+        "under_cached_property",
+        "classproperty",
+        "lazyproperty",
+    ]
 )
 _THREAD_QUESTIONS = frozenset({"get_ident", "current_thread", "get_native_id", "currentThread"})
 FAN_OUT = frozenset({"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait", "shield"})
@@ -59,7 +155,22 @@ _Node = tuple[int, int, str] | tuple[int, int, str, tuple[int, ...], tuple[tuple
 class _Frame:
     """What is known while one scope is walked."""
 
-    __slots__ = ("branch", "deferred", "env", "first_param", "globals", "index", "kind", "loop", "method_of", "params", "parent", "recording", "scope", "seen")
+    __slots__ = (
+        "branch",
+        "deferred",
+        "env",
+        "first_param",
+        "globals",
+        "index",
+        "kind",
+        "loop",
+        "method_of",
+        "params",
+        "parent",
+        "recording",
+        "scope",
+        "seen",
+    )
 
     def __init__(self, kind: int, index: int, scope: f.Scope, parent: _Frame | None) -> None:
         self.kind = kind
@@ -125,7 +236,9 @@ class Extractor:
         depth = self.depths[base] + 1 if op not in _ROOTS else 1
         return self._add(key, depth)
 
-    def ref_with(self, op: int, base: int, text: str, args: Sequence[int], keywords: dict[str, int] | None = None) -> int:
+    def ref_with(
+        self, op: int, base: int, text: str, args: Sequence[int], keywords: dict[str, int] | None = None
+    ) -> int:
         """The same for an expression with arguments or elements."""
         if not args and not keywords:
             return self.ref(op, base, text)
@@ -162,7 +275,9 @@ class Extractor:
                 if member and member not in members:
                     members.append(member)
         if len(members) > 1:
-            members = [m for m in members if not (self.nodes[m][0] == f.LITERAL and self.nodes[m][2] == "None")] or members[:1]
+            members = [
+                m for m in members if not (self.nodes[m][0] == f.LITERAL and self.nodes[m][2] == "None")
+            ] or members[:1]
         if len(members) < 2:
             return members[0] if members else 0
         return self.ref_with(f.UNION, 0, "", members[:MAX_UNION])
@@ -287,7 +402,7 @@ class Extractor:
             return False
         root = self._root(callee)
         root_op = self.nodes[root][0]
-        if root_op == f.TEXT or root_op == f.LITERAL and root not in self.args:
+        if root_op == f.TEXT or (root_op == f.LITERAL and root not in self.args):
             return True
         if root_op == f.UNKNOWN:
             return terminal not in self.terminal_names
@@ -347,7 +462,11 @@ class Extractor:
         frame = self.frame
         if flags & _CHAINED or not frame.recording or not base:
             return ref
-        if (ref, frame.loop) in frame.seen or node.attr.isupper() or self.nodes[base][0] in (f.IMPORT, f.LITERAL, f.TEXT):
+        if (
+            (ref, frame.loop) in frame.seen
+            or node.attr.isupper()
+            or self.nodes[base][0] in (f.IMPORT, f.LITERAL, f.TEXT)
+        ):
             return ref
         root = self._root(base)
         if self.nodes[root][0] == f.PARAM and not self._typed(root):
@@ -414,7 +533,9 @@ class Extractor:
             ref = _EXPRESSIONS[type(keyword.value)](self, keyword.value, f.PASSED)
             if keyword.arg is not None and ref:
                 keywords = keywords or {}
-                keywords[keyword.arg] = self._constant_text(keyword.value, ref) if kept and ref == self.a_string else ref
+                keywords[keyword.arg] = (
+                    self._constant_text(keyword.value, ref) if kept and ref == self.a_string else ref
+                )
         while args and not args[-1]:
             args.pop()
         return args[:MAX_ELEMENTS], keywords
@@ -450,11 +571,18 @@ class Extractor:
         return 0
 
     def _x_boolop(self, node: ast.BoolOp, flags: int) -> int:
-        return self.union([_EXPRESSIONS[type(value)](self, value, flags & ~f.AWAITED | f.CONSUMED) for value in node.values])
+        return self.union(
+            [_EXPRESSIONS[type(value)](self, value, flags & ~f.AWAITED | f.CONSUMED) for value in node.values]
+        )
 
     def _x_ifexp(self, node: ast.IfExp, flags: int) -> int:
         _EXPRESSIONS[type(node.test)](self, node.test, f.CONSUMED)
-        return self.union((_EXPRESSIONS[type(node.body)](self, node.body, flags), _EXPRESSIONS[type(node.orelse)](self, node.orelse, flags)))
+        return self.union(
+            (
+                _EXPRESSIONS[type(node.body)](self, node.body, flags),
+                _EXPRESSIONS[type(node.orelse)](self, node.orelse, flags),
+            )
+        )
 
     def _x_compare(self, node: ast.Compare, flags: int) -> int:
         _EXPRESSIONS[type(node.left)](self, node.left, f.CONSUMED)
@@ -573,7 +701,9 @@ class Extractor:
             iterable = _EXPRESSIONS[type(generator.iter)](self, generator.iter, f.CONSUMED | f.ITERABLE)
             self._iterate(generator.iter, iterable, bool(generator.is_async))
             frame.loop = self._loop(f.COMPREHENSION, node, generator.iter, iterable)
-            self.assign(generator.target, self.ref(f.AITER if generator.is_async else f.ITER, iterable) if iterable else 0)
+            self.assign(
+                generator.target, self.ref(f.AITER if generator.is_async else f.ITER, iterable) if iterable else 0
+            )
             for condition in generator.ifs:
                 _EXPRESSIONS[type(condition)](self, condition, f.CONSUMED)
         if type(node) is ast.DictComp:
@@ -622,7 +752,9 @@ class Extractor:
         if isinstance(node, ast.Subscript):
             base = self._annotation(node.value)
             elements = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            return self.ref_with(f.ITEM, base, "", [self._annotation(element) for element in elements[:4]]) if base else 0
+            return (
+                self.ref_with(f.ITEM, base, "", [self._annotation(element) for element in elements[:4]]) if base else 0
+            )
         if isinstance(node, (ast.Name, ast.Attribute, ast.Call)):
             return _EXPRESSIONS[type(node)](self, node, _CHAINED)
         return 0
@@ -661,7 +793,11 @@ class Extractor:
     def _s_annassign(self, node: ast.AnnAssign) -> bool:
         annotated = self.annotation(node.annotation)
         value = _EXPRESSIONS[type(node.value)](self, node.value, f.ASSIGNED) if node.value is not None else 0
-        alias = annotated and self.nodes[annotated][0] in (f.MEMBER, f.ATTR, f.NAME) and self._terminal(annotated) == "TypeAlias"
+        alias = (
+            annotated
+            and self.nodes[annotated][0] in (f.MEMBER, f.ATTR, f.NAME)
+            and self._terminal(annotated) == "TypeAlias"
+        )
         declared = self.ref(f.INSTANCE, annotated) if annotated and not alias else 0
         if node.value is None and type(node.target) is ast.Name and self.frame.kind not in (f.CLASS, f.MODULE):
             self.frame.env.setdefault(node.target.id, declared)
@@ -787,7 +923,9 @@ class Extractor:
     def _s_for(self, node: Any) -> bool:
         frame = self.frame
         is_async = type(node) is ast.AsyncFor
-        iterable = _EXPRESSIONS[type(node.iter)](self, node.iter, f.AWAITED | f.ITERABLE if is_async else f.CONSUMED | f.ITERABLE)
+        iterable = _EXPRESSIONS[type(node.iter)](
+            self, node.iter, f.AWAITED | f.ITERABLE if is_async else f.CONSUMED | f.ITERABLE
+        )
         self._iterate(node.iter, iterable, is_async)
         outer, before = frame.loop, frame.env
         frame.env = before.copy()
@@ -944,7 +1082,9 @@ class Extractor:
 
     def _parameters(self, scope: f.Scope, arguments: ast.arguments) -> None:
         positional = [*arguments.posonlyargs, *arguments.args]
-        defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults)) + list(arguments.defaults)
+        defaults: list[ast.expr | None] = [None] * (len(positional) - len(arguments.defaults)) + list(
+            arguments.defaults
+        )
         for parameter, default in [*zip(positional, defaults), *zip(arguments.kwonlyargs, arguments.kw_defaults)]:
             value = self._silently(default) if default is not None else 0
             scope.params.append(f.Param(parameter.arg, self.annotation(parameter.annotation), value))
@@ -1026,7 +1166,7 @@ def _head(text: str) -> str:
 
 
 def _other_thread_branch(test: ast.expr) -> str:
-    """The branch ("body" or "orelse") of `if thread_id != threading.get_ident()` that does not run on the loop's thread."""
+    """The branch ("body" or "orelse") of `if thread_id != threading.get_ident()` off the loop's thread."""
     if isinstance(test, ast.Compare) and len(test.ops) == 1:
         for side in (test.left, test.comparators[0]):
             if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
@@ -1057,10 +1197,16 @@ def _is_small(node: ast.expr) -> bool:
         return len(node.keys) <= f.SMALL_LOOP and None not in node.keys
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         if node.func.id == "range":
-            return all(isinstance(a, ast.Constant) and isinstance(a.value, int) and a.value <= f.SMALL_LOOP for a in node.args)
+            return all(
+                isinstance(a, ast.Constant) and isinstance(a.value, int) and a.value <= f.SMALL_LOOP for a in node.args
+            )
         if node.func.id in ("enumerate", "zip", "reversed", "sorted"):
             return bool(node.args) and any(_is_small(a) for a in node.args)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in ("items", "values", "keys"):
+    if (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in ("items", "values", "keys")
+    ):
         return isinstance(node.func.value, ast.Dict) and _is_small(node.func.value)
     return False
 
@@ -1093,22 +1239,19 @@ def suppressions(source: bytes) -> dict[int, list[str]]:
     return found
 
 
-_Visit = Callable[[Extractor, Any, int], int]
-
-
-class _ByType(dict[type, Any]):
+class _ByType(dict[type, Callable[..., R]]):
     """A dispatch table that falls back to `default` for node types of newer Pythons."""
 
-    def __init__(self, table: dict[type, Any], default: Any) -> None:
+    def __init__(self, table: dict[type, Callable[..., R]], default: Callable[..., R]) -> None:
         super().__init__(table)
         self.default = default
 
-    def __missing__(self, kind: type) -> Any:
+    def __missing__(self, kind: type) -> Callable[..., R]:
         self[kind] = self.default
         return self.default
 
 
-_EXPRESSIONS = _ByType(
+_EXPRESSIONS: _ByType[int] = _ByType(
     {
         ast.Constant: Extractor._x_constant,
         ast.Name: Extractor._x_name,
@@ -1143,7 +1286,7 @@ _EXPRESSIONS = _ByType(
     Extractor._x_other,
 )
 
-_STATEMENTS = _ByType(
+_STATEMENTS: _ByType[bool] = _ByType(
     {
         ast.Expr: Extractor._s_expr,
         ast.Assign: Extractor._s_assign,

@@ -63,6 +63,7 @@ FOR, ASYNC_FOR, WHILE, COMPREHENSION = 0, 1, 2, 3
 
 SMALL_LOOP = 8  # elements; a loop over no more constants than this is not "one query per element"
 
+
 class Use(NamedTuple):
     """One place where `scope` runs something. Positions are those of `ast`; `loop` is an index or -1.
 

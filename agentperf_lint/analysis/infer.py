@@ -7,7 +7,8 @@ answered (an import cycle, a recursive function) is answered with "unknown".
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence as Seq
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Seq
 from enum import Enum
 
 from agentperf_lint.analysis import facts as f
@@ -38,19 +39,35 @@ MAX_DEPTH = 120  # questions that wait for each other
 
 NONE: Values = ()
 
-_FIRST_ARGUMENT = frozenset({"Annotated", "ClassVar", "Final", "Required", "NotRequired", "Mapped", "Optional", "ReadOnly",
-    "ContextManager", "AbstractContextManager", "AsyncContextManager", "AbstractAsyncContextManager", "DynamicMapped", "WriteOnlyMapped"})  # fmt: skip
-_SEQUENCES = frozenset({"list", "List", "set", "Set", "frozenset", "FrozenSet", "Sequence", "MutableSequence", "Iterable", "Iterator",
-    "Collection", "deque", "Deque", "Generator", "AsyncIterator", "AsyncIterable", "AsyncGenerator", "AbstractSet", "KeysView"})  # fmt: skip
-_MAPPINGS = frozenset({"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict", "ValuesView"})
-_ELEMENT_OF = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed", "iter", "filter", "aiter", "islice", "chain", "cycle"})
+_FIRST_ARGUMENT = frozenset(
+    (
+        "Annotated ClassVar Final Required NotRequired Mapped Optional ReadOnly ContextManager "
+        "AbstractContextManager AsyncContextManager AbstractAsyncContextManager DynamicMapped "
+        "WriteOnlyMapped"
+    ).split()
+)
+_SEQUENCES = frozenset(
+    (
+        "list List set Set frozenset FrozenSet Sequence MutableSequence Iterable Iterator Collection "
+        "deque Deque Generator AsyncIterator AsyncIterable AsyncGenerator AbstractSet KeysView"
+    ).split()
+)
+_MAPPINGS = frozenset(
+    {"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict", "ValuesView"}
+)
+_ELEMENT_OF = frozenset("list tuple set frozenset sorted reversed iter filter aiter islice chain cycle".split())
 _HOLDS_SAME = frozenset({"copy", "items", "values"})
 _GIVES_ELEMENT = frozenset({"pop", "popleft", "get", "setdefault", "__getitem__"})
 _SAME_AS_ARGUMENT = frozenset(
-    {"contextlib.closing", "contextlib.aclosing", "contextlib.nullcontext", "asyncio.wait_for", "asyncio.shield", "asyncio.create_task",
-     "asyncio.ensure_future", "copy.copy", "copy.deepcopy", "builtins.next", "builtins.anext", "builtins.max", "builtins.min"}
-)  # fmt: skip
-_DEPENDS = frozenset({"fastapi.Depends", "fastapi.Security", "fastapi.params.Depends", "faststream.Depends", "taskiq.TaskiqDepends"})
+    (
+        "contextlib.closing contextlib.aclosing contextlib.nullcontext asyncio.wait_for asyncio.shield "
+        "asyncio.create_task asyncio.ensure_future copy.copy copy.deepcopy builtins.next builtins.anext "
+        "builtins.max builtins.min"
+    ).split()
+)
+_DEPENDS = frozenset(
+    {"fastapi.Depends", "fastapi.Security", "fastapi.params.Depends", "faststream.Depends", "taskiq.TaskiqDepends"}
+)
 _EAGER = ("select_related", "prefetch_related", "options")
 
 _ONE_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
@@ -75,7 +92,20 @@ class Kind(Enum):
 class LoadedFile:
     """The facts of one file with its columns unpacked and the answers found so far."""
 
-    __slots__ = ("args", "answers", "bases", "facts", "index", "keywords", "loops", "ops", "path", "strings", "texts", "uses")
+    __slots__ = (
+        "answers",
+        "args",
+        "bases",
+        "facts",
+        "index",
+        "keywords",
+        "loops",
+        "ops",
+        "path",
+        "strings",
+        "texts",
+        "uses",
+    )
 
     def __init__(self, index: int, path: str, facts: f.FileFacts) -> None:
         self.index = index
@@ -477,7 +507,13 @@ class Resolver:
             while file.ops[base] == f.ITEM:
                 base = file.bases[base]
             for value in self.values(file, base):
-                further = self.line(value.key) if isinstance(value, Class) else (value,) if isinstance(value, External) else ()
+                further = (
+                    self.line(value.key)
+                    if isinstance(value, Class)
+                    else (value,)
+                    if isinstance(value, External)
+                    else ()
+                )
                 order.extend(v for v in further if v not in order)
         self._lines[key] = tuple(order)
         return self._lines[key]
@@ -531,7 +567,9 @@ class Resolver:
             return self._join(self.called(target, file, ref) for target in value.targets)
         if isinstance(value, Instance):
             return self._join(
-                self._function_call(v) for v in self._instance_attribute(value.key, "__call__") if isinstance(v, Function)
+                self._function_call(v)
+                for v in self._instance_attribute(value.key, "__call__")
+                if isinstance(v, Function)
             )
         return NONE
 
@@ -545,12 +583,21 @@ class Resolver:
         name = value.name
         args = file.args.get(ref) or ()
         owner, _, last = name.rpartition(".")
-        if owner in ("functools", "builtins", "itertools", "typing", "asyncio", "contextlib", "copy", "socket") or name in _DEPENDS:
+        if (
+            owner in ("functools", "builtins", "itertools", "typing", "asyncio", "contextlib", "copy", "socket")
+            or name in _DEPENDS
+        ):
             special = self._special_call(name, last, file, args)
             if special is not None:
                 return special
         if owner in ("builtins.list", "builtins.dict") and value.elements:
-            return (Sequence(value.elements),) if last in _HOLDS_SAME else value.elements if last in _GIVES_ELEMENT else NONE
+            return (
+                (Sequence(value.elements),)
+                if last in _HOLDS_SAME
+                else value.elements
+                if last in _GIVES_ELEMENT
+                else NONE
+            )
         offloader = self.catalogue.offloaders.get(name)
         if offloader is not None and offloader.awaitable and not offloader.result and offloader.position < len(args):
             return self._join(self.called(v, file, 0) for v in self.values(file, args[offloader.position]))

@@ -8,7 +8,8 @@ new is found.
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence as Seq
+from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Seq
 from typing import Literal, NamedTuple
 
 from agentperf_lint.analysis import facts as f
@@ -24,9 +25,10 @@ from agentperf_lint.analysis.values import (
     Values,
 )
 from agentperf_rules import code_for
+from agentperf_rules.base import at_most
 from agentperf_rules.catalogue import Catalogue
 from agentperf_rules.catalogue.schema import Sink
-from agentperf_rules.model import CONFIDENCES, SEVERITIES, Confidence, Loop, LoopKind, Step, Suspect
+from agentperf_rules.model import SEVERITIES, Confidence, Loop, LoopKind, Severity, Step, Suspect
 
 Family = Literal["blocking", "loop"]
 
@@ -39,12 +41,16 @@ MAX_OVERRIDES = 12  # a method with more implementations than this says nothing 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
 _RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField", "relationship"})
 _LOADED_WITH_THE_ROW = ("joined", "selectin", "subquery", "immediate", "dynamic", "write_only", "noload", "raise")
-_CONSUMERS = frozenset({"list", "tuple", "set", "frozenset", "sorted", "sum", "any", "all", "max", "min", "dict", "next", "len", "bool"})
+_CONSUMERS = frozenset(
+    {"list", "tuple", "set", "frozenset", "sorted", "sum", "any", "all", "max", "min", "dict", "next", "len", "bool"}
+)
 _BUFFERS = frozenset({"io.BytesIO", "io.StringIO"})
 _BUFFER_READERS = frozenset(
-    {"zipfile", "tarfile", "gzip", "bz2", "lzma", "json", "pickle", "csv", "yaml", "tomllib", "wave", "PIL", "pandas", "openpyxl", "pypdf",
-     "docx", "soundfile", "numpy", "pydub"}
-)  # fmt: skip
+    (
+        "zipfile tarfile gzip bz2 lzma json pickle csv yaml tomllib wave PIL pandas openpyxl pypdf docx "
+        "soundfile numpy pydub"
+    ).split()
+)
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
 _SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
@@ -312,7 +318,14 @@ class Reach:
             yield from self._store_edges(file, index, use, caller)
 
     def _sink(
-        self, sink: Sink, name: str, index: int, use: f.Use, caller: int, confidence: Confidence = "definite", repeats: bool = False
+        self,
+        sink: Sink,
+        name: str,
+        index: int,
+        use: f.Use,
+        caller: int,
+        confidence: Confidence = "definite",
+        repeats: bool = False,
     ) -> Edge:
         return Edge(caller, caller >> SCOPE_BITS, index, -1, sink, name, confidence, not use.flags & f.AWAITED, repeats)
 
@@ -343,7 +356,8 @@ class Reach:
     def _gives_awaitable(self, key: int) -> bool:
         results = self.resolver.results(key)
         return not results or any(
-            isinstance(value, Pending) or isinstance(value, External) and value.name.startswith("asyncio.") for value in results
+            isinstance(value, Pending) or (isinstance(value, External) and value.name.startswith("asyncio."))
+            for value in results
         )
 
     def _is_foreign(self, value: External) -> bool:
@@ -370,7 +384,13 @@ class Reach:
                     yield from self._function_edges(method, index, use, caller, repeats)
 
     def _function_edges(
-        self, function: Function, index: int, use: f.Use, caller: int, repeats: bool = False, of: tuple[Kind, ...] = (Kind.SYNC, Kind.ASYNC)
+        self,
+        function: Function,
+        index: int,
+        use: f.Use,
+        caller: int,
+        repeats: bool = False,
+        of: tuple[Kind, ...] = (Kind.SYNC, Kind.ASYNC),
     ) -> Iterator[Edge]:
         for key, confidence in self._implementations(function):
             kind = self.resolver.kind(key)
@@ -413,9 +433,10 @@ class Reach:
         found: list[tuple[int, Confidence]] = []
         for subclass in self._all_subclasses(function.receiver):
             for value in self.resolver.lookup(subclass, name):
-                if isinstance(value, Function) and not self.resolver.is_abstract(value.key):
-                    if (value.key, "likely") not in found:
-                        found.append((value.key, "likely"))
+                if not isinstance(value, Function) or self.resolver.is_abstract(value.key):
+                    continue
+                if (value.key, "likely") not in found:
+                    found.append((value.key, "likely"))
         return found if len(found) <= MAX_OVERRIDES else []
 
     def _all_subclasses(self, key: int) -> list[int]:
@@ -446,7 +467,11 @@ class Reach:
         self, value: External, file: LoadedFile, index: int, use: f.Use, caller: int, repeats: bool
     ) -> Iterator[Edge]:
         sink = self.catalogue.sink(value.name)
-        if sink is not None and not self._is_prefetched(value, file, file.bases[use.ref]) and not self._in_memory(sink, file, use.ref):
+        if (
+            sink is not None
+            and not self._is_prefetched(value, file, file.bases[use.ref])
+            and not self._in_memory(sink, file, use.ref)
+        ):
             yield self._sink(sink, value.name, index, use, caller, "definite", repeats)
         yield from self._offload_edges(value, file, index, use, caller)
         invoker = self.catalogue.invokers.get(value.name)
@@ -468,7 +493,7 @@ class Reach:
         while ref and file.ops[ref] == f.CALL and self._last_name(file, ref) == "cast":
             ref = self._argument(file, ref, 1, "val")
         return any(
-            isinstance(value, Instance) or isinstance(value, External) and value.instance and value.name in _BUFFERS
+            isinstance(value, Instance) or (isinstance(value, External) and value.instance and value.name in _BUFFERS)
             for value in (self.resolver.values(file, ref) if ref else NONE)
         )
 
@@ -519,12 +544,19 @@ class Reach:
         awaited = bool(use.flags & f.AWAITED)
         sync = not use.flags & _SYNC
         for rule in self.catalogue.convention(receiver, method, head):
-            if rule.when == "awaited" and not awaited or rule.when == "sync" and not sync:
+            if (rule.when == "awaited" and not awaited) or (rule.when == "sync" and not sync):
                 continue
             if rule.args and not self._first_argument_matches(file, use.ref, rule.args):
                 continue
             sink = Sink(
-                written, rule.kind, rule.severity, rule.use, rule.batch, blocking=rule.blocking and sync, loop=rule.loop, write=rule.write
+                written,
+                rule.kind,
+                rule.severity,
+                rule.use,
+                rule.batch,
+                blocking=rule.blocking and sync,
+                loop=rule.loop,
+                write=rule.write,
             )
             yield self._sink(sink, written, index, use, caller, rule.confidence)
             return
@@ -591,7 +623,9 @@ class Reach:
                 continue
             for found in self.resolver.lookup(value.key, name):
                 if isinstance(found, Function) and self.resolver.kind(found.key) is Kind.PROPERTY:
-                    yield from self._function_edges(Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,))
+                    yield from self._function_edges(
+                        Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,)
+                    )
             if name in self._relations and use.loop >= 0 and self._is_lazy_relation(file, base, value, name):
                 relation = f"{self.resolver.scope(value.key).name}.{name}"
                 yield self._sink(RELATION, relation, index, use, caller)._replace(code="APL203")
@@ -609,7 +643,7 @@ class Reach:
 
     def _comes_with_the_row(self, file: LoadedFile, field: int) -> bool:
         lazy = file.keywords.get(field, {}).get("lazy", 0)
-        return file.ops[lazy] == f.TEXT and file.text(lazy) in _LOADED_WITH_THE_ROW or file.ops[lazy] == f.LITERAL
+        return (file.ops[lazy] == f.TEXT and file.text(lazy) in _LOADED_WITH_THE_ROW) or file.ops[lazy] == f.LITERAL
 
     def _comes_from_loop(self, file: LoadedFile, ref: int) -> bool:
         while ref and file.ops[ref] in (f.ATTR, f.ITEM, f.AITER, f.ITER):
@@ -652,21 +686,25 @@ class Reach:
         for edge in sinks:
             if edge.caller not in effects:
                 assert edge.sink is not None
-                effects[edge.caller] = Effect(edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge))
+                effects[edge.caller] = Effect(
+                    edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge)
+                )
                 reached.append(edge.caller)
         while reached:
             key = reached.popleft()
             effect = effects[key]
             for edge in self.into.get(key, ()):
-                if edge.caller in effects or certain and edge.confidence == "possible":
+                if edge.caller in effects or (certain and edge.confidence == "possible"):
                     continue
                 if family == "blocking" and not edge.sync:
                     continue
-                weaker = min(effect.confidence, edge.confidence, key=CONFIDENCES.index)
+                weaker = at_most(effect.confidence, edge.confidence)
                 branches = effect.branches + self._branches(edge)
                 if self._is_far(effect, branches):
                     weaker = "possible"
-                effects[edge.caller] = Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches)
+                effects[edge.caller] = Effect(
+                    effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches
+                )
                 reached.append(edge.caller)
 
     def _branches(self, edge: Edge) -> int:
@@ -713,9 +751,9 @@ class Reach:
     def _weaker(self, edge: Edge, effect: Effect | None) -> Confidence:
         if effect is None:
             return edge.confidence
-        if self._is_far(effect, effect.branches) or effect.branches and self._is_hub(edge.callee):
+        if self._is_far(effect, effect.branches) or (effect.branches and self._is_hub(edge.callee)):
             return "possible"
-        return min(effect.confidence, edge.confidence, key=CONFIDENCES.index)
+        return at_most(effect.confidence, edge.confidence)
 
     def _report_loops(self, effects: dict[int, Effect]) -> None:
         for edges in self.edges.values():
@@ -725,7 +763,7 @@ class Reach:
                     continue
                 file = self.files[edge.file]
                 use = file.use(edge.use)
-                if use.loop < 0 and not edge.repeats or use.flags & f.ITERABLE:
+                if (use.loop < 0 and not edge.repeats) or use.flags & f.ITERABLE:
                     continue
                 effect = effects.get(edge.callee) if edge.callee >= 0 else None
                 if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS):
@@ -752,10 +790,22 @@ class Reach:
         return None
 
     def _is_handful(self, file: LoadedFile, ref: int) -> bool:
-        if file.ops[ref] == f.CALL and file.text(file.bases[ref]) in ("items", "values", "keys", "enumerate", "zip", "sorted", "reversed"):
+        if file.ops[ref] == f.CALL and file.text(file.bases[ref]) in (
+            "items",
+            "values",
+            "keys",
+            "enumerate",
+            "zip",
+            "sorted",
+            "reversed",
+        ):
             inner = file.args.get(ref) or [file.bases[file.bases[ref]]]
             return any(self._is_handful(file, arg) for arg in inner)
-        return file.ops[ref] == f.LITERAL and 2 <= len(file.args.get(ref, ())) <= f.SMALL_LOOP and file.text(ref) != "generator"
+        return (
+            file.ops[ref] == f.LITERAL
+            and 2 <= len(file.args.get(ref, ())) <= f.SMALL_LOOP
+            and file.text(ref) != "generator"
+        )
 
     def _report_loop(self, edge: Edge, effect: Effect | None, loop: f.LoopFact | None) -> None:
         file = self.files[edge.file]
@@ -768,7 +818,11 @@ class Reach:
             code = edge.code or (effect.code if effect is not None else "") or code_for(sink.kind, "loop", sink.write)
         if code is None:
             return
-        place = Loop("comprehension", use.line, use.end_line) if loop is None else Loop(_LOOP_KINDS[loop.kind], loop.line, loop.end_line)
+        place = (
+            Loop("comprehension", use.line, use.end_line)
+            if loop is None
+            else Loop(_LOOP_KINDS[loop.kind], loop.line, loop.end_line)
+        )
         self._suspect(edge, effect, code, place)
 
     def _suspect(self, edge: Edge, effect: Effect | None, code: str, loop: Loop | None = None) -> None:
@@ -822,7 +876,9 @@ class Reach:
     def _step(self, edge: Edge) -> Step:
         file = self.files[edge.file]
         use = file.use(edge.use)
-        return Step(self.display(file.path), use.line, self.resolver.qualified_name(edge.caller), file.strings[use.written])
+        return Step(
+            self.display(file.path), use.line, self.resolver.qualified_name(edge.caller), file.strings[use.written]
+        )
 
 
 def _applies(edge: Edge, family: Family) -> bool:
@@ -832,6 +888,6 @@ def _applies(edge: Edge, family: Family) -> bool:
     return edge.sink.blocking and edge.sync if family == "blocking" else edge.sink.loop
 
 
-def _rank(confidence: Confidence, severity: str) -> tuple[int, int]:
+def _rank(confidence: Confidence, severity: Severity) -> tuple[int, int]:
     """Smaller is graver; what is only possible comes after all else."""
-    return int(confidence == "possible"), -SEVERITIES.index(severity)  # type: ignore[arg-type]
+    return int(confidence == "possible"), -SEVERITIES.index(severity)

@@ -106,9 +106,7 @@ class _Run:
         finally:
             cache.close()
         findings = [
-            finding
-            for finding, suppressed in zip(outcome.findings, outcome.suppressed)
-            if not (noqa and suppressed)
+            finding for finding, suppressed in zip(outcome.findings, outcome.suppressed) if not (noqa and suppressed)
         ]
         return Report(select(findings, self.config), len(wanted), len(known), self.seconds)
 
@@ -130,7 +128,9 @@ class _Run:
         digests = {
             file.path: held[2]
             for file in known
-            if (held := stats.get(file.path)) is not None and held[:2] == (file.size, file.mtime_ns) and file.mtime_ns >= 0
+            if (held := stats.get(file.path)) is not None
+            and held[:2] == (file.size, file.mtime_ns)
+            and file.mtime_ns >= 0
         }
         if len(digests) == len(known):
             key = self._key(wanted, digests)
@@ -174,7 +174,9 @@ class _Run:
                 findings.append(self._unreadable(path, *error))
         findings.sort(key=lambda x: (x.path, x.line, x.column, x.code))
         by_display = {self.display(path): files[path].noqa for path in wanted}
-        outcome = _Outcome(findings, [_is_suppressed(finding, by_display.get(finding.path, {})) for finding in findings])
+        outcome = _Outcome(
+            findings, [_is_suppressed(finding, by_display.get(finding.path, {})) for finding in findings]
+        )
         if len(digests) == len(known) and self.stdin is None:
             cache.put(self._key(wanted, digests), msgspec.msgpack.encode(outcome))
         return outcome
@@ -188,8 +190,8 @@ class _Run:
         digests: dict[str, bytes],
     ) -> dict[str, bytes]:
         """Encoded facts of every known file; adds the digests of those that had to be read."""
-        from agentperf_lint.analysis.facts import ENCODER, unreadable
-        from agentperf_lint.analysis.workers import Read, chunked, digest_of, facts_of, read_files
+        from agentperf_lint.analysis.facts import ENCODER
+        from agentperf_lint.analysis.workers import chunked, crashed_reading, digest_of, facts_of, read_files
 
         cached = cache.facts(set(digests.values()))
         blobs: dict[str, bytes] = {}
@@ -207,10 +209,7 @@ class _Run:
         new: dict[bytes, bytes] = {}
         with self._progress("Reading", len(missing)) as advance:
             chunks = chunked([file.path for file in missing], _weights(missing), workers.jobs)
-            crashed: Callable[[str], Read] = lambda path: Read(
-                path, b"", ENCODER.encode(unreadable(1, "the parser crashed on this file"))
-            )
-            for read in workers.run(read_files, chunks, crashed, advance):
+            for read in workers.run(read_files, chunks, crashed_reading, advance):
                 blobs[read.path] = read.facts
                 if read.digest:
                     digests[read.path] = read.digest
@@ -220,7 +219,11 @@ class _Run:
             sizes = {file.path: file for file in known if file.mtime_ns >= 0}
             cache.put_stat_index(
                 str(self.root),
-                {path: (sizes[path].size, sizes[path].mtime_ns, digest) for path, digest in digests.items() if path in sizes},
+                {
+                    path: (sizes[path].size, sizes[path].mtime_ns, digest)
+                    for path, digest in digests.items()
+                    if path in sizes
+                },
             )
         return blobs
 
@@ -232,7 +235,7 @@ class _Run:
         from agentperf_lint.analysis.reach import Reach
         from agentperf_rules.catalogue import load_catalogue
 
-        loaded = []
+        loaded: list[LoadedFile] = []
         for file in known:
             facts = DECODER.decode(blobs.pop(file.path))
             loaded.append(LoadedFile(len(loaded), file.path, facts))
@@ -248,7 +251,7 @@ class _Run:
     def _findings(
         self, cache: Cache, workers: Workers, wanted: set[str], suspects: Sequence[Suspect], digests: dict[str, bytes]
     ) -> list[Finding]:
-        from agentperf_lint.analysis.workers import FINDINGS, Judged, chunked, judge_files
+        from agentperf_lint.analysis.workers import FINDINGS, chunked, crashed_judging, judge_files
 
         by_path: dict[str, list[Suspect]] = defaultdict(list)
         least = CONFIDENCES.index(self.config.min_confidence)  # a rule never makes a suspect surer
@@ -266,10 +269,9 @@ class _Run:
                 content = self.stdin[1] if self.stdin is not None and path == self.stdin[0] else None
                 work.append((path, content, of_path))
         with self._progress("Checking", len(work)) as advance:
-            crashed: Callable[[tuple[str, bytes | None, list[Suspect]]], Judged] = lambda item: Judged(
-                item[0], b"", "the parser crashed on this file"
-            )
-            for judged in workers.run(judge_files, chunked(work, lambda item: len(item[2]), workers.jobs), crashed, advance):
+            for judged in workers.run(
+                judge_files, chunked(work, lambda item: len(item[2]), workers.jobs), crashed_judging, advance
+            ):
                 if judged.error:
                     found.append(self._unreadable(judged.path, 1, judged.error))
                     continue

@@ -21,6 +21,7 @@ from agentperf_rules.model import Finding, Suspect
 
 WORTH_A_PROCESS = 400_000  # bytes of source; below this a second process costs more than it saves
 MAX_CHUNK = 64  # files
+CRASHED = "the parser crashed on this file"
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -99,6 +100,16 @@ def judge_files(work: Sequence[tuple[str, bytes | None, list[Suspect]]]) -> list
     return judged
 
 
+def crashed_reading(path: str) -> Read:
+    """What stands for a file that ends the process of its reader."""
+    return Read(path, b"", f.ENCODER.encode(f.unreadable(1, CRASHED)))
+
+
+def crashed_judging(work: tuple[str, bytes | None, list[Suspect]]) -> Judged:
+    """What stands for a file that ends the process that judges its suspects."""
+    return Judged(work[0], b"", CRASHED)
+
+
 def _content(path: str) -> bytes:
     with open(path, "rb") as stream:
         return stream.read()
@@ -146,11 +157,11 @@ class Workers:
             return
         lost: list[Sequence[T]] = []
         pending: dict[Future[list[R]], Sequence[T]] = {}
-        try:
-            for chunk in chunks:
+        for chunk in chunks:
+            try:
                 pending[self._pool.submit(function, chunk)] = chunk
-        except BrokenProcessPool:
-            lost.append(chunk)
+            except BrokenProcessPool:
+                lost.append(chunk)
         while pending:
             done, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in done:
