@@ -191,8 +191,14 @@ def score(labels: list[Label], hit: set[Label]) -> Score:
     positives = [label for label in labels if label.label == "pos"]
     negatives = [label for label in labels if label.label == "neg"]
     through = [label for label in positives if label.transitive]
-    counts = [len(positives), len(hit & set(positives)), len(through), len(hit & set(through))]
-    return Score(*counts, len(negatives), len(hit & set(negatives)))
+    return Score(
+        positives=len(positives),
+        found=len(hit & set(positives)),
+        transitive=len(through),
+        transitive_found=len(hit & set(through)),
+        negatives=len(negatives),
+        false=len(hit & set(negatives)),
+    )
 
 
 def labelled_hits(labels: list[Label], run: Run) -> set[Label]:

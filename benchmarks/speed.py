@@ -115,7 +115,7 @@ def _sample(contestant: Contestant, pid: int, ended: threading.Event) -> None:
 
 def _children(process: psutil.Process) -> list[psutil.Process]:
     try:
-        return process.children(recursive=True)
+        return list(process.children(recursive=True))
     except psutil.Error:
         return []
 
