@@ -394,7 +394,7 @@ class Extractor:
     def _cannot_matter(self, callee: int, terminal: str, written: str) -> bool:
         """True for calls that neither the catalogue nor another file can make interesting."""
         if callee == 0:
-            return terminal not in self.terminal_names
+            return not self._says_enough(terminal)
         op = self.nodes[callee][0]
         if op == f.NAME:
             return terminal in BUILTINS and terminal not in self.terminal_names and terminal not in ARGUMENTS_MATTER
@@ -405,15 +405,19 @@ class Extractor:
         if root_op == f.TEXT or (root_op == f.LITERAL and root not in self.args):
             return True
         if root_op == f.UNKNOWN:
-            return terminal not in self.terminal_names
+            return not self._says_enough(terminal)
         if root_op == f.IMPORT or root_op == f.MEMBER:
             module = self.nodes[root][2]
             top = module.partition(":")[0].partition(".")[0]
             if self.nodes[root][1] == 0 and top in sys.stdlib_module_names and top not in self.known_tops:
                 return True
-        elif root_op == f.PARAM and terminal not in self.terminal_names and not self._typed(root):
+        elif root_op == f.PARAM and not self._says_enough(terminal) and not self._typed(root):
             return True
         return _LOGGER.match(written) is not None
+
+    def _says_enough(self, terminal: str) -> bool:
+        """Whether a method name alone can tell what is called on a receiver of unknown type."""
+        return terminal in self.terminal_names or f.DISTINCTIVE.fullmatch(terminal) is not None
 
     def _typed(self, ref: int) -> bool:
         """Whether the parameter can have a type: annotated, defaulted, or `self`."""

@@ -7,6 +7,7 @@ Local variables do not occur in it: a reference to a local is the reference to w
 
 from __future__ import annotations
 
+import re
 from array import array
 from typing import NamedTuple
 
@@ -61,6 +62,8 @@ CONDITIONAL = 256  # in a branch: an `if`, an `except`, a `case`
 # Kinds of loop.
 FOR, ASYNC_FOR, WHILE, COMPREHENSION = 0, 1, 2, 3
 
+# Nobody calls two unrelated things `list_gateway_endpoints`.
+DISTINCTIVE = re.compile(r"[a-z]\w*_\w+_\w+|[a-z]+_\w{8,}")
 SMALL_LOOP = 8  # elements; a loop over no more constants than this is not "one query per element"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence as Seq
 from typing import Literal, NamedTuple
 
 from agentperf_lint.analysis import facts as f
-from agentperf_lint.analysis.infer import MANAGER, NONE, QUERY_SET, SCOPE_BITS, Kind, LoadedFile, Resolver
+from agentperf_lint.analysis.infer import MANAGER, MODEL, NONE, QUERY_SET, SCOPE_BITS, Kind, LoadedFile, Resolver
 from agentperf_lint.analysis.values import (
     Class,
     External,
@@ -35,6 +35,7 @@ Family = Literal["blocking", "loop"]
 MAX_LOOP_HOPS = 4  # calls between a loop and its query; further away the loop is rarely the place to fix
 MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a finding is only possible
 MAX_BRANCHES = 3  # conditional calls on the way; with more, the sink is rarely reached
+MAX_NAMESAKES = 3  # methods that share a distinctive name, all taken for what is called on an unknown receiver
 MAX_CALLERS = 20  # of a helper that reaches the sink in a branch only, like a logger with many back ends
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
@@ -55,14 +56,13 @@ _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two c
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
 _SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
 
-RELATION = Sink(
-    "django.db.models.ForeignKey",
-    "orm",
-    "high",
-    use="select_related() in the query, or the async ORM",
-    batch="select_related() in the query",
-    loop=True,
-)
+
+def _relation(name: str, batch: str) -> Sink:
+    return Sink(name, "orm", "high", use=batch, batch=batch, loop=True)
+
+
+DJANGO_RELATION = _relation("django.db.models.ForeignKey", "select_related() in the query")
+SQLALCHEMY_RELATION = _relation("sqlalchemy.orm.relationship", "selectinload() or joinedload() in the query")
 
 
 class Edge(NamedTuple):
@@ -132,6 +132,7 @@ class Reach:
         self._relations: set[str] = set()
         self._higher_order: list[str] = []
         self._readable: set[str] = set()
+        self._methods: dict[str, list[int]] | None = None
         self._middles: dict[str, list[tuple[int, int]]] | None = None
 
     # -- finding what matters -----------------------------------------------------------------------
@@ -341,6 +342,8 @@ class Reach:
                 unknown = unknown or self._is_foreign(value)
         if unknown and not edges:
             edges.extend(self._conventional(file, index, use, caller))
+        if not callees and not edges:
+            edges.extend(self._namesakes(file, index, use, caller))
         yield from self._plausible(edges, use)
 
     def _plausible(self, edges: list[Edge], use: f.Use) -> Iterator[Edge]:
@@ -352,6 +355,31 @@ class Reach:
             if awaited and edge.callee >= 0 and edge.sync and not self._gives_awaitable(edge.callee):
                 continue
             yield edge
+
+    def _namesakes(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        """Methods of the project with the distinctive name that is called on a receiver of unknown type."""
+        head, _, method = file.strings[use.written].rpartition(".")
+        if not head or not f.DISTINCTIVE.fullmatch(method):
+            return
+        keys = self._methods_called(method)
+        if 0 < len(keys) <= MAX_NAMESAKES:
+            awaited = bool(use.flags & f.AWAITED)
+            for key in keys:
+                if awaited is (self.resolver.kind(key) is Kind.ASYNC):
+                    yield from self._function_edges(Function(key), index, use, caller, confidence="likely")
+
+    def _methods_called(self, name: str) -> list[int]:
+        """The methods of that name that do something."""
+        if self._methods is None:
+            self._methods = defaultdict(list)
+            for key, scope in self._classes:
+                file = self.resolver.file_of(key)
+                for attribute, ref in scope.names.items():
+                    if file.ops[ref] == f.DEF and f.DISTINCTIVE.fullmatch(attribute):
+                        method = self.resolver.key(file, file.bases[ref])
+                        if self.resolver.scope(method).kind == f.FUNCTION and not self.resolver.is_abstract(method):
+                            self._methods[attribute].append(method)
+        return self._methods.get(name, [])
 
     def _gives_awaitable(self, key: int) -> bool:
         results = self.resolver.results(key)
@@ -391,15 +419,16 @@ class Reach:
         caller: int,
         repeats: bool = False,
         of: tuple[Kind, ...] = (Kind.SYNC, Kind.ASYNC),
+        confidence: Confidence = "definite",
     ) -> Iterator[Edge]:
-        for key, confidence in self._implementations(function):
+        for key, sure in self._implementations(function):
             kind = self.resolver.kind(key)
             if kind not in of or key == caller:
                 continue
             sync = kind not in (Kind.ASYNC, Kind.ASYNC_GENERATOR, Kind.ASYNC_CONTEXT_MANAGER)
             if not sync and use.flags & f.DISCARDED:
                 continue
-            yield Edge(caller, caller >> SCOPE_BITS, index, key, None, "", confidence, sync, repeats)
+            yield Edge(caller, caller >> SCOPE_BITS, index, key, None, "", at_most(sure, confidence), sync, repeats)
             if use.kind == f.USE_CALL and self.resolver.scope(key).flags & f.HIGHER_ORDER:
                 yield from self._passed_edges(key, function, index, use, caller)
 
@@ -628,7 +657,8 @@ class Reach:
                     )
             if name in self._relations and use.loop >= 0 and self._is_lazy_relation(file, base, value, name):
                 relation = f"{self.resolver.scope(value.key).name}.{name}"
-                yield self._sink(RELATION, relation, index, use, caller)._replace(code="APL203")
+                sink = DJANGO_RELATION if self.resolver.derives(value.key, MODEL) else SQLALCHEMY_RELATION
+                yield self._sink(sink, relation, index, use, caller)._replace(code="APL203")
 
     def _is_lazy_relation(self, file: LoadedFile, base: int, value: Instance, name: str) -> bool:
         """A relation of a model, read on a row that a query in sight loaded without it."""

@@ -114,8 +114,9 @@ class _Run:
         exclude = self.config.all_excluded()
         wanted = discover(self.paths, root=self.root, exclude=exclude)
         known = {file.path: file for file in wanted}
-        for file in discover([self.root], root=self.root, exclude=exclude):
-            known.setdefault(file.path, file)
+        if [os.path.abspath(path) for path in self.paths] != [str(self.root)]:
+            for file in discover([self.root], root=self.root, exclude=exclude):
+                known.setdefault(file.path, file)
         names = [file.path for file in wanted]
         if self.stdin is not None:
             path, content = self.stdin
