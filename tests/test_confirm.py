@@ -251,6 +251,16 @@ def test_clients_built_once_are_possible(body: str, sure: bool) -> None:
     assert (finding.confidence != "possible") == sure
 
 
+@pytest.mark.parametrize(
+    ("helper", "sure"), [("make_client", True), ("C._get_client", False), ("async_get_session", False)]
+)
+def test_clients_that_a_helper_hands_out_are_possible(helper: str, sure: bool) -> None:
+    source = "async def f():\n    return h()\n"
+    suspect = suspect_at(source, "h()", kind="client", code="APL115")
+    suspect = msgspec.structs.replace(suspect, chain=(*suspect.chain, Step("a.py", 1, helper, "boto3.client")))
+    assert (confirmed(source, suspect)[0].confidence != "possible") == sure
+
+
 def test_offloads_that_go_nowhere() -> None:
     for statement, expected in {
         "asyncio.to_thread(g)": 1,

@@ -170,6 +170,16 @@ ONE_PER_ELEMENT = {
         """,
         "db.get(x, m.id)",
     ),
+    "results kept on self": (
+        """
+        class C:
+            def f(self, xs):
+                for x in xs:
+                    row = self.db.get(self.table, x)
+                    self.rows.append(row)
+        """,
+        "self.db.get(self.table, x)",
+    ),
     "range of a length": (
         """
         def f(db, n):
@@ -369,6 +379,15 @@ INNOCENT = {
             while True:
                 x = await queue.get()
                 await db.get(x)
+        """,
+        QUERY,
+    ),
+    "turns of an agent": (
+        """
+        def f(db, calls):
+            while calls and iterations < limit:
+                x = calls.pop(0)
+                db.get(x)
         """,
         QUERY,
     ),

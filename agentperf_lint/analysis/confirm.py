@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from agentperf_rules.base import Needs, Place, Rule, Shape, callee, one_step_lower
+from agentperf_lint.analysis.slicing import Slice
+from agentperf_rules.base import Needs, Place, Rule, Shape, one_step_lower
 from agentperf_rules.model import Finding, Suspect
 
 if TYPE_CHECKING:
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from agentperf_lint.analysis.locate import Placed, Twins
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_STARTS = r"\b(gather|create_task|ensure_future|start_soon|as_completed|wait|submit|spawn|TaskGroup)\b"
-_SHORT = 6
 _SAFE_LENGTH = 2_000
 _MOST_NESTED = 250
 _LONGEST_UNKNOWN = 15_000
@@ -156,7 +155,7 @@ class _Excerpt:
             text = self._read(self._statement_lines(suspect))
         else:
             if needs not in self.texts:
-                self.texts[needs] = self._read(self._loop_lines() if needs == "loop" else self._all_lines())
+                self.texts[needs] = self._read(self._lines_for(needs))
             text = self.texts[needs]
         if text is None:
             return None
@@ -177,38 +176,24 @@ class _Excerpt:
             kept[last + 1] = " " * (path[-1].col_offset + 1) + "pass"
         return kept
 
-    def _loop_lines(self) -> dict[int, str]:
-        """The loops around the suspects, what encloses them, and beside them what may say what they run over."""
+    def _lines_for(self, needs: Needs) -> dict[int, str]:
+        """The lines that `needs` asks for by their numbers, with `pass` where statements were left out."""
         kept = self._all_lines()
-        if self.tree is None:
+        if self.tree is None or needs == "function":
             return kept
-        wanted = {id(statement) for suspect in self.suspects for statement in self._statements(suspect)}
-        names = {callee(suspect.call).rpartition(".")[2] for suspect in self.suspects} | set(self._looped_over())
-        matters = re.compile(rf"{_STARTS}|\b({'|'.join(map(re.escape, sorted(names - {''})))})\b")
+        paths = [path for suspect in self.suspects if (path := self._statements(suspect))]
+        wanted = {id(statement): statement for path in paths for statement in path}
+        relevant = Slice(self.tree, list(wanted.values()), [path[-1] for path in paths]) if needs == "loop" else None
         for statement in _beside(self.tree.body, wanted):
             first, last = (line + self.offset for line in _bounds(statement))
-            if _is_short(statement) or any(matters.search(line) for line in self.lines[first - 1 : last]):
-                continue
             indentation = self.lines[first - 1][: statement.col_offset]
-            if indentation.strip():
+            text = "\n".join(self.lines[first - 1 : last])
+            if indentation.strip() or (relevant is not None and relevant.matters(statement, text)):
                 continue
             for number in range(first, last + 1):
                 del kept[number]
             kept[first] = f"{indentation}pass"
         return dict(sorted(kept.items()))
-
-    def _looped_over(self) -> Iterator[str]:
-        """The variables that the loops around the suspects run over: what fills them says how many they hold."""
-        for suspect in self.suspects:
-            for statement in self._statements(suspect):
-                if isinstance(statement, (ast.For, ast.AsyncFor)):
-                    iterables: list[ast.expr] = [statement.iter]
-                elif isinstance(getattr(statement, "body", None), list):
-                    continue
-                else:
-                    iterables = [each.iter for each in ast.walk(statement) if isinstance(each, ast.comprehension)]
-                for iterable in iterables:
-                    yield from (each.id for each in ast.walk(iterable) if isinstance(each, ast.Name))
 
     def _read(self, lines: dict[int, str]) -> _Text | None:
         return _Text.read(list(lines.values()), list(lines))
@@ -276,19 +261,13 @@ def _module(lines: Sequence[str]) -> str:
     return f"if 1:\n{body}" if _is_indented(lines) else body
 
 
-def _beside(level: Sequence[ast.stmt], wanted: set[int]) -> Iterator[ast.stmt]:
-    """The statements beside those `wanted`, down to the outermost loops among these."""
+def _beside(level: Sequence[ast.stmt], wanted: Mapping[int, ast.stmt]) -> Iterator[ast.stmt]:
+    """The statements that lie beside those `wanted`, at every level."""
     for statement in level:
         if id(statement) not in wanted:
             yield statement
-        elif not isinstance(statement, (ast.For, ast.AsyncFor, ast.While)):
+        else:
             yield from _beside(list(_statements_of(statement)), wanted)
-
-
-def _is_short(statement: ast.stmt) -> bool:
-    """Whether a statement is cheaper to keep than to think about."""
-    first, last = _bounds(statement)
-    return last - first < _SHORT and isinstance(statement, (ast.Assign, ast.AnnAssign, ast.AugAssign, ast.Expr))
 
 
 def _parsed(text: str) -> ast.Module | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
 
-from agentperf_rules.syntax import children
+from agentperf_rules.syntax import children, walk
 
 Span = tuple[int, int, int, int]
 
@@ -142,7 +142,8 @@ def _in_source_order(node: ast.AST) -> Sequence[ast.AST]:
     if isinstance(node, ast.arguments):
         return _parameters(node)
     if isinstance(node, ast.Call):
-        return [node.func, *sorted([*node.args, *node.keywords], key=_start)]
+        given: list[ast.expr | ast.keyword] = [*node.args, *node.keywords]
+        return [node.func, *sorted(given, key=_start)]
     return list(ast.iter_child_nodes(node))
 
 
@@ -188,32 +189,27 @@ def _cst_in_source_order(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 
 def by_position(module: cst.Module, start: tuple[int, int], end: tuple[int, int]) -> Placed | None:
-    """The expression from `start` to `end` (1-based line, 0-based character column), or the smallest around them."""
+    """The expression from `start` to `end` (1-based line, 0-based character column)."""
     try:
         ranges = MetadataWrapper(module, unsafe_skip_copy=True).resolve(PositionProvider)
     except (RecursionError, KeyError):  # a provider that runs out of stack leaves nodes without a position
         return None
-    path: list[cst.CSTNode] = [module]
-    while True:
-        inner = next((each for each in children(path[-1]) if _encloses(ranges.get(each), start, end)), None)
-        if inner is None:
-            break
-        path.append(inner)
-        if isinstance(inner, cst.BaseExpression) and _encloses_exactly(ranges[inner], start, end):
-            break
-    node = path.pop()
-    if not isinstance(node, cst.BaseExpression):
-        return None
-    ancestors = tuple(reversed(path))
-    loops = (each for each in (node, *ancestors) if isinstance(each, _CST_LOOPS))
-    return Placed(node, ancestors, tuple((each, ranges[each].start.line) for each in loops))
-
-
-def _encloses(found: CodeRange | None, start: tuple[int, int], end: tuple[int, int]) -> bool:
+    parents: dict[int, cst.CSTNode] = {}
+    found: cst.CSTNode | None = None
+    for node in walk(module):
+        parents.update((id(child), node) for child in children(node))
+        if found is None and isinstance(node, cst.BaseExpression) and _bounds(ranges.get(node)) == (start, end):
+            found = node
     if found is None:
-        return False
-    return (found.start.line, found.start.column) <= start and end <= (found.end.line, found.end.column)
+        return None
+    ancestors: list[cst.CSTNode] = []
+    while (parent := parents.get(id(ancestors[-1] if ancestors else found))) is not None:
+        ancestors.append(parent)
+    loops = (each for each in (found, *ancestors) if isinstance(each, _CST_LOOPS))
+    return Placed(found, tuple(ancestors), tuple((each, ranges[each].start.line) for each in loops))
 
 
-def _encloses_exactly(found: CodeRange, start: tuple[int, int], end: tuple[int, int]) -> bool:
-    return (found.start.line, found.start.column) == start and end == (found.end.line, found.end.column)
+def _bounds(found: CodeRange | None) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    if found is None:
+        return None
+    return (found.start.line, found.start.column), (found.end.line, found.end.column)

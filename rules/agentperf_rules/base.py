@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from agentperf_rules.shapes import RepeatingLoop
 
-Needs = Literal["place", "statement", "loop", "function"]
+Needs = Literal["place", "statement", "path", "loop", "function"]
 
 _SHOWN_HOPS = 3
 
@@ -65,8 +65,9 @@ class Shape:
 class Rule:
     """One rule: what it is called, how it is documented and tried, and when a suspect becomes a finding.
 
-    `needs` says how much syntax `judge` reads at most: nothing beyond the place; the statement; the loops around the
-    suspect, with what encloses them and the simple statements beside them; or the whole function.
+    `needs` says how much syntax `judge` reads at most: nothing beyond the place; the statement; the path
+    of statements around it; the loops around it, with what encloses them and the simple statements beside them; or
+    the whole function.
     In `invalid` examples the comment `# expect` marks each line that must be reported.
     """
 

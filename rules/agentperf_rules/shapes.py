@@ -340,6 +340,9 @@ class _Judge:
     def _while_reason(self) -> str:
         if self._exits_after_call():
             return "at most once"
+        tested = frozenset().union(*(words(name) for name in names_in(self.loop.iterable)), frozenset())
+        if tested & _AGAIN:
+            return "attempts"
         consumed = self._consumed()
         if not consumed:
             return "a while loop that consumes no collection"
@@ -533,14 +536,14 @@ class _Judge:
         if not own:
             return False
         results = self._tainted(own)
-        wanted = _argument_names_in_chain(self.node)
+        wanted = _argument_names_in_chain(self.node) - {"self", "cls"}
         seen: set[str] = set()
         while wanted - seen:
             name = min(wanted - seen)
             seen.add(name)
             earlier = [binding for binding in self.bindings if name in binding.names and binding.at < self.at]
             for binding in earlier:
-                wanted |= binding.sources
+                wanted |= binding.sources - {"self", "cls"}
             if any(not binding.changes and name not in binding.sources for binding in earlier):
                 continue  # it is made anew in every turn
             if name in self.loop.targets:

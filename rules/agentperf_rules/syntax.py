@@ -6,7 +6,7 @@ and every stretch of whitespace. The walks here follow only the fields that hold
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import fields
 from functools import cache
 
@@ -44,8 +44,9 @@ def children(node: cst.CSTNode) -> list[cst.CSTNode]:
 
 
 @cache
-def _is_node_type(kind: type) -> bool:
-    return issubclass(kind, cst.CSTNode)  # asked once per class: LibCST's are abstract, which makes isinstance slow
+def _is_node_type(kind: Hashable) -> bool:
+    """Asked once per class: LibCST's are abstract, which makes `isinstance` slow."""
+    return isinstance(kind, type) and issubclass(kind, cst.CSTNode)
 
 
 def walk(node: cst.CSTNode, *, into_functions: bool = True) -> Iterator[cst.CSTNode]:

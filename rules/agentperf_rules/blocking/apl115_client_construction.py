@@ -1,8 +1,10 @@
 from __future__ import annotations
 
-from agentperf_rules.base import Shape, at_most
+from agentperf_rules.base import Needs, Shape, at_most
 from agentperf_rules.blocking.base import BlockingRule
 from agentperf_rules.model import Confidence, Suspect
+
+_GETTERS = ("get", "ensure", "client", "session", "shared", "cached", "default")
 
 
 class BlockingClientConstruction(BlockingRule):
@@ -38,7 +40,7 @@ class BlockingClientConstruction(BlockingRule):
     name = "blocking-client-construction-in-async"
     severity = "low"
     what = "client construction"
-    needs = "loop"
+    needs = "path"
 
     valid = (
         """\
@@ -67,7 +69,17 @@ async def upload(key, body):
 """,
     )
 
+    def reads(self, suspect: Suspect) -> Needs:
+        return "place" if _is_kept_by_helper(suspect) else "path"
+
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
         from agentperf_rules.calls import is_built_once
 
-        return at_most(suspect.confidence, "possible") if is_built_once(suspect.function, shape) else suspect.confidence
+        once = _is_kept_by_helper(suspect) or is_built_once(suspect.function, shape)
+        return at_most(suspect.confidence, "possible") if once else suspect.confidence
+
+
+def _is_kept_by_helper(suspect: Suspect) -> bool:
+    """Whether a helper hands out the client: those mostly build it once (`get_client`), and far ones are no remedy."""
+    helpers = [step.function.rpartition(".")[2].lstrip("_").removeprefix("async_") for step in suspect.chain[1:]]
+    return len(helpers) > 1 or any(name.startswith(_GETTERS) for name in helpers)
