@@ -34,8 +34,14 @@ def suspect_at(source: str, call: str, *, kind: str = "database", code: str = ""
     around = [node for node in _around(tree, expression) if node is not expression]
     functions = [node for node in around if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
     function = functions[-1] if functions else None
-    loops = [node for node in around if type(node) in LOOPS and (function is None or node.lineno >= function.lineno)]
-    loop = Loop(LOOPS[type(loops[-1])], loops[-1].lineno, loops[-1].end_lineno) if loops else None
+    loops = [
+        node
+        for node in around
+        if isinstance(node, (ast.stmt, ast.expr))
+        and type(node) in LOOPS
+        and (function is None or node.lineno >= function.lineno)
+    ]
+    loop = Loop(LOOPS[type(loops[-1])], loops[-1].lineno, loops[-1].end_lineno or 0) if loops else None
     name = function.name if function else "<module>"
     chain = [Step("mod.py", expression.lineno, name, call)]
     if through:
@@ -46,11 +52,11 @@ def suspect_at(source: str, call: str, *, kind: str = "database", code: str = ""
         path="mod.py",
         function=name,
         first_line=first,
-        last_line=function.end_lineno if function else 0,
+        last_line=(function.end_lineno or 0) if function else 0,
         line=expression.lineno,
         column=expression.col_offset,
-        end_line=expression.end_lineno,
-        end_column=expression.end_col_offset,
+        end_line=expression.end_lineno or 0,
+        end_column=expression.end_col_offset or 0,
         call=call,
         sink=f"library.{kind}",
         sink_kind=kind,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from textwrap import dedent
+from typing import Any
 
 import msgspec
 import pytest
@@ -131,7 +132,7 @@ def test_libcst_is_not_imported_for_rules_that_read_no_shape() -> None:
         sys.modules.update(hidden)
 
 
-def message(source: str, call: str, **options: str | bool) -> str:
+def message(source: str, call: str, **options: Any) -> str:
     return confirmed(source, suspect_at(source, call, **options))[0].message
 
 

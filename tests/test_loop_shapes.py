@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from textwrap import dedent
+from typing import Any
 
 import pytest
 from suspects import confirmed, suspect_at
@@ -671,7 +672,7 @@ def test_stays_silent(case: str) -> None:
     assert confirmed(source, suspect_at(source, call)) == []
 
 
-def loop_confidence(source: str, call: str = QUERY, **options: str | bool) -> str | None:
+def loop_confidence(source: str, call: str = QUERY, **options: Any) -> str | None:
     findings = confirmed(dedent(source), suspect_at(dedent(source), call, **options))
     return findings[0].confidence if findings else None
 

@@ -10,7 +10,6 @@ import libcst as cst
 from agentperf_rules.base import Shape
 from agentperf_rules.syntax import (
     argument,
-    contains,
     dotted,
     is_false,
     is_zero,
@@ -131,7 +130,7 @@ def is_built_once(function: str, shape: Shape) -> bool:
     if words(name) & _STARTUP or name in {"__aenter__", "__init__"}:
         return True
     for child, parent in pairwise((shape.node, *shape.ancestors)):
-        if isinstance(parent, cst.If) and child is parent.body and not contains(parent.test, child):
+        if isinstance(parent, cst.If) and child is parent.body:
             return _asks_for_none(parent.test)
     return False
 
