@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from agentperf_lint.analysis.run import analyze
 from agentperf_lint.config import Config
 from agentperf_rules import builtin_rules
