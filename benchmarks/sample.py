@@ -63,7 +63,8 @@ def _drawn(package: str, tree: Path, finding: Finding) -> Drawn:
     path = Path(finding["path"]).resolve().relative_to(tree).as_posix()
     place = f"{package} {path}:{finding['line']}:{finding['column']} {finding['code']}"
     identity = hashlib.sha256(place.encode()).hexdigest()[:10]
-    return Drawn(identity, finding["code"], finding["name"], package, path, finding["line"], finding["message"])
+    message = finding["message"].replace(f"{tree.as_posix()}/", "")
+    return Drawn(identity, finding["code"], finding["name"], package, path, finding["line"], message)
 
 
 def shares(counts: dict[str, int], size: int, at_least: int) -> dict[str, int]:

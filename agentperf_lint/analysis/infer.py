@@ -38,6 +38,7 @@ MAX_VALUES = 4
 MAX_DEPTH = 120  # questions that wait for each other
 
 NONE: Values = ()
+_NO_NAMES: frozenset[str] = frozenset()
 
 _FIRST_ARGUMENT = frozenset(
     (
@@ -144,6 +145,7 @@ class Resolver:
         self._depth = 0
         self._lines: dict[int, tuple[Value, ...]] = {}
         self._kinds: dict[int, Kind] = {}
+        self._decorators: dict[int, frozenset[str]] = {}
         self._star_names: dict[tuple[int, str], Values] = {}
         self._iterated: dict[Value, Values] = {}
         self._open_aliases: set[Alias] = set()
@@ -763,6 +765,14 @@ class Resolver:
 
     def decorator_names(self, key: int) -> frozenset[str]:
         """The last names of the decorators, as written."""
+        if not self.scope(key).decorators:
+            return _NO_NAMES
+        known = self._decorators.get(key)
+        if known is None:
+            known = self._decorators[key] = self._decorator_names(key)
+        return known
+
+    def _decorator_names(self, key: int) -> frozenset[str]:
         file = self.file_of(key)
         names = set()
         for ref in self.scope(key).decorators:

@@ -28,13 +28,16 @@ from agentperf_rules import code_for
 from agentperf_rules.base import at_most
 from agentperf_rules.catalogue import Catalogue
 from agentperf_rules.catalogue.schema import Sink
-from agentperf_rules.model import SEVERITIES, Confidence, Loop, LoopKind, Severity, Step, Suspect
+from agentperf_rules.model import CONFIDENCES, SEVERITIES, Confidence, Loop, LoopKind, Severity, Step, Suspect
 
 Family = Literal["blocking", "loop"]
 
 MAX_LOOP_HOPS = 4  # calls between a loop and its query; further away the loop is rarely the place to fix
 MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a finding is only possible
 MAX_BRANCHES = 3  # conditional calls on the way; with more, the sink is rarely reached
+MAX_DEPTH = 99
+_FAMILIES: tuple[Family, ...] = ("blocking", "loop")
+_REACH = {"blocking": MAX_HELPERS, "loop": MAX_LOOP_HOPS}
 MAX_NAMESAKES = 3  # methods that share a distinctive name, all taken for what is called on an unknown receiver
 MAX_CALLERS = 20  # of a helper that reaches the sink in a branch only, like a logger with many back ends
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
@@ -54,6 +57,7 @@ _BUFFER_READERS = frozenset(
 )
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
+_CONSTRUCTORS = ("__init__", "__new__", "__post_init__")
 _SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
 
 
@@ -108,13 +112,19 @@ class Effect(NamedTuple):
 
 
 class Reach:
-    """Follows calls through `resolver.files`; `display` turns an absolute path into the one that is shown."""
+    """Follows calls through `resolver.files`; `display` turns an absolute path into the one that is shown.
 
-    def __init__(self, resolver: Resolver, catalogue: Catalogue, display: Callable[[str], str]) -> None:
+    Suspects less sure than `least` are left out.
+    """
+
+    def __init__(
+        self, resolver: Resolver, catalogue: Catalogue, display: Callable[[str], str], least: Confidence = "possible"
+    ) -> None:
         self.resolver = resolver
         self.files: Seq[LoadedFile] = resolver.files
         self.catalogue = catalogue
         self.display = display
+        self.least = CONFIDENCES.index(least)
         self.edges: dict[int, list[Edge]] = defaultdict(list)
         self.into: dict[int, list[Edge]] = defaultdict(list)
         self.offloaded_results: set[tuple[int, int]] = set()
@@ -123,7 +133,9 @@ class Reach:
         self._uses_of: dict[int, dict[int, list[int]]] = {}
         self._done: set[str] = set()
         self._queue: deque[str] = deque()
-        self._affected: set[int] = set()
+        self._depths: dict[Family, dict[int, int]] = {"blocking": {}, "loop": {}}
+        self._constructors: dict[int, list[int]] = {}
+        self._called: dict[int, dict[int, set[str]]] = {}
         self._aliases: dict[str, set[str]] = defaultdict(set)
         self._subclasses: dict[str, set[str]] = defaultdict(set)
         self._subclass_keys: dict[int, list[int]] | None = None
@@ -243,19 +255,36 @@ class Reach:
         self.edges[edge.caller].append(edge)
         if edge.callee >= 0:
             self.into[edge.callee].append(edge)
-        if edge.callee < 0 or edge.callee in self._affected:
-            self._affect(edge.caller)
+        if edge.sink is not None:
+            if edge.sink.kind in _NEAR_ONLY:
+                return
+            if _applies(edge, "blocking"):
+                self._affect(edge.caller, 1, "blocking")
+            if edge.sink.loop:
+                self._affect(edge.caller, 1, "loop")
+            return
+        for family in _FAMILIES:
+            depth = self._depths[family].get(edge.callee)
+            if depth is not None and (edge.sync or family == "loop"):
+                self._affect(edge.caller, depth + 1, family)
 
-    def _affect(self, key: int) -> None:
-        """`key` blocks or queries: the names under which it runs, and its callers, become interesting."""
-        waiting = [key]
+    def _affect(self, key: int, depth: int, family: Family) -> None:
+        """`key` blocks or queries within `depth` calls: the names under which it runs become interesting.
+
+        So do those of its callers, up to the distance at which a finding would no longer be sure. Blocking ends
+        at async functions: they are where it is reported.
+        """
+        depths = self._depths[family]
+        waiting = [(key, depth)]
         while waiting:
-            key = waiting.pop()
-            if key in self._affected:
+            key, depth = waiting.pop()
+            if depths.get(key, MAX_DEPTH + 1) <= depth:
                 continue
-            self._affected.add(key)
+            depths[key] = depth
+            if depth > _REACH[family] or family == "blocking" and self.resolver.scope(key).flags & f.ASYNC:
+                continue
             self._want_callers(key)
-            waiting.extend(edge.caller for edge in self.into.get(key, ()))
+            waiting.extend((edge.caller, depth + 1) for edge in self.into.get(key, ()) if edge.sync or family == "loop")
 
     def _want_callers(self, key: int) -> None:
         scope = self.resolver.scope(key)
@@ -336,7 +365,11 @@ class Reach:
         unknown = not callees
         for value in callees:
             edges.extend(self._run_edges(value, file, index, use, caller))
-            if isinstance(value, Function) and value.receiver >= 0 and not self._implementations(value):
+            if (
+                isinstance(value, Function)
+                and self.resolver.is_abstract(value.key)
+                and not self._implementations(value)
+            ):
                 unknown = True
             if isinstance(value, External):
                 unknown = unknown or self._is_foreign(value)
@@ -448,11 +481,13 @@ class Reach:
                     yield from self._run_edges(value, file, index, use, caller)
 
     def _called_parameters(self, file: LoadedFile, scope: int) -> set[str]:
-        return {
-            file.text(base)
-            for op, base in zip(file.ops, file.bases)
-            if op == f.CALL and file.ops[base] == f.PARAM and file.bases[base] == scope
-        }
+        found = self._called.get(file.index)
+        if found is None:
+            found = self._called[file.index] = defaultdict(set)
+            for op, base in zip(file.ops, file.bases):
+                if op == f.CALL and file.ops[base] == f.PARAM:
+                    found[file.bases[base]].add(file.text(base))
+        return found.get(scope, set())
 
     def _implementations(self, function: Function) -> list[tuple[int, Confidence]]:
         """The bodies that can run: the function, or what overrides it where it is abstract."""
@@ -478,13 +513,13 @@ class Reach:
         return self._subclass_keys.get(key, [])
 
     def _constructor_edges(self, key: int, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
-        found = False
-        for name in ("__init__", "__new__", "__post_init__"):
-            for value in self.resolver.lookup(key, name):
-                if isinstance(value, Function):
-                    found = found or name == "__init__"
-                    yield from self._function_edges(Function(value.key, key), index, use, caller)
-        if found:
+        methods = self._constructors.get(key)
+        if methods is None:
+            found = [v for name in _CONSTRUCTORS for v in self.resolver.lookup(key, name)]
+            methods = self._constructors[key] = [v.key for v in found if isinstance(v, Function)]
+        for method in methods:
+            yield from self._function_edges(Function(method, key), index, use, caller)
+        if methods:
             return
         for base in self.resolver.line(key)[1:]:
             sink = self.catalogue.sink(base.name) if isinstance(base, External) else None
@@ -860,6 +895,9 @@ class Reach:
         use = file.use(edge.use)
         sink = effect.sink if effect is not None else edge.sink
         assert sink is not None
+        confidence = self._weaker(edge, effect)
+        if CONFIDENCES.index(confidence) < self.least:
+            return
         if not code:
             code = code_for(sink.kind, "blocking", sink.write) or ""
             if (file.index, use.ref) in self.offloaded_results:
@@ -881,7 +919,7 @@ class Reach:
                 sink=effect.name if effect is not None else edge.name,
                 sink_kind=sink.kind,
                 severity=sink.severity,
-                confidence=self._weaker(edge, effect),
+                confidence=confidence,
                 use=sink.batch if loop is not None else sink.use,
                 chain=tuple(self._chain(edge, effect)),
                 loop=loop,

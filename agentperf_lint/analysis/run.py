@@ -244,7 +244,9 @@ class _Run:
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
         try:
-            suspects = Reach(Resolver(loaded, str(self.root), catalogue), catalogue, self.display).run()
+            suspects = Reach(
+                Resolver(loaded, str(self.root), catalogue), catalogue, self.display, self.config.min_confidence
+            ).run()
         finally:
             sys.setrecursionlimit(limit)
         return {file.path: file.facts for file in loaded}, suspects
