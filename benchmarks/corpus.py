@@ -9,8 +9,8 @@ import sys
 import zipfile
 from pathlib import Path
 
-HERE = Path(__file__).parent
-CORPUS = HERE / "corpus"
+HERE = Path(__file__).resolve().parent
+CORPUS = (HERE / "corpus").resolve()
 WHEELS = CORPUS / "wheels"
 TREES = CORPUS / "trees"
 
