@@ -156,6 +156,7 @@ class _Frame:
     """What is known while one scope is walked."""
 
     __slots__ = (
+        "batch",
         "branch",
         "deferred",
         "env",
@@ -182,6 +183,7 @@ class _Frame:
         self.deferred: list[tuple[ast.AST, int, _Frame]] = []
         self.loop = -1
         self.branch = 0
+        self.batch = 0
         self.recording = kind in (f.FUNCTION, f.LAMBDA)
         self.globals: set[str] = set()
         self.first_param = ""
@@ -353,6 +355,8 @@ class Extractor:
             flags |= f.FANNED_OUT
         if frame.branch:
             flags |= f.CONDITIONAL
+        if frame.batch:
+            flags |= f.BATCHED
         strings = self.string_index
         self.uses += (
             frame.index,
@@ -843,7 +847,8 @@ class Extractor:
         test = node.test
         name = test.attr if type(test) is ast.Attribute else test.id if type(test) is ast.Name else ""
         recording = frame.recording
-        elsewhere = _other_thread_branch(test)
+        elsewhere = _other_thread_branch(test) or self._no_loop_branch(test)
+        batch = _counts_to_a_batch(test)
         if name == "TYPE_CHECKING":
             frame.recording = False
         else:
@@ -854,19 +859,33 @@ class Extractor:
         if elsewhere == "body":
             frame.recording = False
         frame.branch += 1
+        frame.batch += batch
         ends = self.body(node.body)
+        frame.batch -= batch
         after = frame.env
         if narrowed and not ends:
             self._widen(narrowed, before, after)
         frame.recording = recording and elsewhere != "orelse"
         frame.env = before.copy() if node.orelse else before
         other_ends = self.body(node.orelse)
-        frame.recording = recording
+        frame.recording = recording and not (ends and elsewhere == "orelse")
         frame.branch -= 1
         if ends:
             return other_ends
         frame.env = after if other_ends else self._merge(after, frame.env)
         return False
+
+    def _no_loop_branch(self, test: ast.expr) -> str:
+        """The branch of `if running_loop() is None` that runs where there is no event loop."""
+        if not (isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.Is, ast.IsNot))):
+            return ""
+        compared = test.comparators[0]
+        if not (isinstance(compared, ast.Constant) and compared.value is None):
+            return ""
+        ref = self._silently(test.left)
+        if self.nodes[ref][0] != f.CALL or "running_loop" not in (self._terminal(self.nodes[ref][1]) or ""):
+            return ""
+        return "body" if isinstance(test.ops[0], ast.Is) else "orelse"
 
     def _narrow(self, test: ast.expr) -> str:
         """`if isinstance(x, C)`: in the body `x` is a C. Returns the name that was narrowed."""
@@ -1176,6 +1195,20 @@ def _other_thread_branch(test: ast.expr) -> str:
             if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
                 return "body" if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)) else "orelse"
     return ""
+
+
+def _counts_to_a_batch(test: ast.expr) -> bool:
+    """`n % size == 0` or `len(rows) >= size` anywhere in a condition."""
+    for node in ast.walk(test):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
+            return True
+        if (
+            isinstance(node, ast.Compare)
+            and isinstance(node.ops[0], (ast.GtE, ast.Gt, ast.Eq))
+            and _last_name(node.left) == "len"
+        ):
+            return not (isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value in (0, 1))
+    return False
 
 
 def _asks_for_loop(body: list[ast.stmt]) -> bool:

@@ -58,12 +58,13 @@ CONSUMED = 32  # an attribute, item, operator or iteration takes the value at on
 FANNED_OUT = 64  # inside the arguments of gather, create_task or the like
 ITERABLE = 128  # is itself the iterable of a loop
 CONDITIONAL = 256  # in a branch: an `if`, an `except`, a `case`
+BATCHED = 512  # in a branch that is taken once per batch: `if n % size == 0`, `if len(rows) >= size`
 
 # Kinds of loop.
 FOR, ASYNC_FOR, WHILE, COMPREHENSION = 0, 1, 2, 3
 
 # Nobody calls two unrelated things `list_gateway_endpoints`.
-DISTINCTIVE = re.compile(r"[a-z]\w*_\w+_\w+|[a-z]+_\w{8,}")
+DISTINCTIVE = re.compile(r"(?=\w{16})[a-z]\w*_\w+_\w+")
 SMALL_LOOP = 8  # elements; a loop over no more constants than this is not "one query per element"
 
 

@@ -603,6 +603,9 @@ class Resolver:
         offloader = self.catalogue.offloaders.get(name)
         if offloader is not None and offloader.awaitable and not offloader.result and offloader.position < len(args):
             return self._join(self.called(v, file, 0) for v in self.values(file, args[offloader.position]))
+        sink = self.catalogue.sink(name)
+        if sink is not None and sink.kind == "llm":
+            return NONE  # an answer: nothing below it asks again
         returned = self.catalogue.returns_of(name)
         if returned is not None:
             return self._returned(returned, value, file, args)

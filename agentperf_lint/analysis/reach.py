@@ -7,6 +7,7 @@ new is found.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
 from collections.abc import Sequence as Seq
@@ -34,12 +35,13 @@ Family = Literal["blocking", "loop"]
 
 MAX_LOOP_HOPS = 4  # calls between a loop and its query; further away the loop is rarely the place to fix
 MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a finding is only possible
-MAX_BRANCHES = 3  # conditional calls on the way; with more, the sink is rarely reached
-MAX_DEPTH = 99
+MAX_BRANCHES = 2  # conditional calls on the way; with more, the sink is rarely reached
+MAX_DEPTH = 1_000_000
 _FAMILIES: tuple[Family, ...] = ("blocking", "loop")
-_REACH = {"blocking": MAX_HELPERS, "loop": MAX_LOOP_HOPS}
+_REACH: dict[Family, int] = {"blocking": MAX_HELPERS, "loop": MAX_LOOP_HOPS}  # calls
+_UNLIMITED: dict[Family, int] = {"blocking": MAX_DEPTH, "loop": MAX_LOOP_HOPS}
 MAX_NAMESAKES = 3  # methods that share a distinctive name, all taken for what is called on an unknown receiver
-MAX_CALLERS = 20  # of a helper that reaches the sink in a branch only, like a logger with many back ends
+MAX_CALLERS = 10  # of a helper that reaches the sink in a branch only, like a logger with many back ends
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
@@ -57,6 +59,9 @@ _BUFFER_READERS = frozenset(
 )
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
+_BATCH_NAME = re.compile(
+    r"(?:^|[._])(?:batch|bulk|many|multi|delete_objects|put_records)(?:_|$)|_(?:batch|bulk|many|batches)$"
+)
 _CONSTRUCTORS = ("__init__", "__new__", "__post_init__")
 _SYNC = f.AWAITED | f.FANNED_OUT | f.PASSED | f.RETURNED  # none of these: the value is used as it is
 
@@ -125,6 +130,7 @@ class Reach:
         self.catalogue = catalogue
         self.display = display
         self.least = CONFIDENCES.index(least)
+        self._reach = _REACH if self.least else _UNLIMITED
         self.edges: dict[int, list[Edge]] = defaultdict(list)
         self.into: dict[int, list[Edge]] = defaultdict(list)
         self.offloaded_results: set[tuple[int, int]] = set()
@@ -281,7 +287,7 @@ class Reach:
             if depths.get(key, MAX_DEPTH + 1) <= depth:
                 continue
             depths[key] = depth
-            if depth > _REACH[family] or family == "blocking" and self.resolver.scope(key).flags & f.ASYNC:
+            if depth > self._reach[family] or (family == "blocking" and self.resolver.scope(key).flags & f.ASYNC):
                 continue
             self._want_callers(key)
             waiting.extend((edge.caller, depth + 1) for edge in self.into.get(key, ()) if edge.sync or family == "loop")
@@ -381,7 +387,7 @@ class Reach:
 
     def _plausible(self, edges: list[Edge], use: f.Use) -> Iterator[Edge]:
         """Of several things that a name can be, those that fit: what is awaited is no sync function, and vice versa."""
-        awaited = bool(use.flags & f.AWAITED)
+        awaited = bool(use.flags & (f.AWAITED | f.FANNED_OUT))
         if not awaited and any(edge.callee >= 0 and edge.sync for edge in edges):
             edges = [edge for edge in edges if edge.callee < 0 or edge.sync]
         for edge in edges:
@@ -592,7 +598,7 @@ class Reach:
         ref = self._argument(file, use.ref, offloader.position, offloader.keyword)
         if ref and file.ops[ref] == f.CALL:
             self.offloaded_results.add((file.index, ref))
-        if offloader.awaitable and not offloader.result and use.flags & f.DISCARDED:
+        if offloader.awaitable and not (offloader.result or offloader.starts_at_once) and use.flags & f.DISCARDED:
             yield self._mistake("APL120", name, index, use, caller)
 
     def _mistake(self, code: str, name: str, index: int, use: f.Use, caller: int) -> Edge:
@@ -650,7 +656,8 @@ class Reach:
                         yield from self._function_edges(method, index, use, caller, of=(Kind.SYNC, Kind.GENERATOR))
 
     def _enter_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
-        for value in self.resolver.values(file, use.ref):
+        values = self.resolver.values(file, use.ref)
+        for value in values:
             if isinstance(value, Pending):
                 yield from self._function_edges(
                     Function(value.key, value.receiver), index, use, caller, of=(Kind.CONTEXT_MANAGER,)
@@ -661,7 +668,8 @@ class Reach:
                         if isinstance(method, Function):
                             yield from self._function_edges(method, index, use, caller)
             elif isinstance(value, External):
-                if value.name in self.catalogue.async_only_context_managers and value.instance:
+                async_only = value.instance and value.name in self.catalogue.async_only_context_managers
+                if async_only and len(values) == 1:
                     yield self._mistake("APL122", value.name, index, use, caller)
                 sink = self.catalogue.sink(value.name, "enter")
                 if sink is not None:
@@ -739,7 +747,11 @@ class Reach:
         groups: dict[tuple[int, int], list[Edge]] = defaultdict(list)
         for edges in self.edges.values():
             for edge in edges:
-                if edge.sink is not None and _applies(edge, family):
+                if (
+                    edge.sink is not None
+                    and _applies(edge, family)
+                    and not (family == "loop" and self._is_batched(edge))
+                ):
                     groups[_rank(edge.confidence, edge.sink.severity if family == "blocking" else "high")].append(edge)
         for rank in sorted(groups):
             self._spread(groups[rank], family, effects, certain=rank[0] == 0)
@@ -761,7 +773,7 @@ class Reach:
             for edge in self.into.get(key, ()):
                 if edge.caller in effects or (certain and edge.confidence == "possible"):
                     continue
-                if family == "blocking" and not edge.sync:
+                if (family == "blocking" and not edge.sync) or (family == "loop" and self._is_batched(edge)):
                     continue
                 weaker = at_most(effect.confidence, edge.confidence)
                 branches = effect.branches + self._branches(edge)
@@ -771,6 +783,9 @@ class Reach:
                     effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches
                 )
                 reached.append(edge.caller)
+
+    def _is_batched(self, edge: Edge) -> bool:
+        return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.BATCHED)
 
     def _branches(self, edge: Edge) -> int:
         """Whether the call of `edge` may well not happen when its function runs."""
@@ -833,7 +848,7 @@ class Reach:
                 effect = effects.get(edge.callee) if edge.callee >= 0 else None
                 if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS):
                     continue
-                if edge.callee < 0 and not _applies(edge, "loop"):
+                if (edge.callee < 0 and not _applies(edge, "loop")) or self._is_batched(edge):
                     continue
                 loop = self._loop_of(file, use)
                 if loop is None and not edge.repeats:
@@ -860,6 +875,10 @@ class Reach:
             "values",
             "keys",
             "enumerate",
+            "fromkeys",
+            "set",
+            "list",
+            "tuple",
             "zip",
             "sorted",
             "reversed",
@@ -877,7 +896,8 @@ class Reach:
         use = file.use(edge.use)
         sink = effect.sink if effect is not None else edge.sink
         assert sink is not None
-        if use.flags & f.FANNED_OUT:
+        started = not use.flags & f.AWAITED and not edge.sync if edge.callee >= 0 else False
+        if use.flags & f.FANNED_OUT or started:
             code = code_for(sink.kind, "fan-out", sink.write)
         else:
             code = edge.code or (effect.code if effect is not None else "") or code_for(sink.kind, "loop", sink.write)
@@ -953,7 +973,9 @@ def _applies(edge: Edge, family: Family) -> bool:
     """Whether the sink of the edge counts for the family."""
     if edge.sink is None:
         return False
-    return edge.sink.blocking and edge.sync if family == "blocking" else edge.sink.loop
+    if family == "blocking":
+        return edge.sink.blocking and edge.sync
+    return edge.sink.loop and not _BATCH_NAME.search(edge.name)
 
 
 def _rank(confidence: Confidence, severity: Severity) -> tuple[int, int]:

@@ -254,7 +254,7 @@ class _Run:
     def _findings(
         self, cache: Cache, workers: Workers, wanted: set[str], suspects: Sequence[Suspect], digests: dict[str, bytes]
     ) -> list[Finding]:
-        from agentperf_lint.analysis.workers import FINDINGS, chunked, crashed_judging, judge_files
+        from agentperf_lint.analysis.workers import FINDINGS, Work, chunked, crashed_judging, judge_files
 
         by_path: dict[str, list[Suspect]] = defaultdict(list)
         least = CONFIDENCES.index(self.config.min_confidence)  # a rule never makes a suspect surer
@@ -270,10 +270,10 @@ class _Run:
                 found.extend(FINDINGS.decode(blob))
             else:
                 content = self.stdin[1] if self.stdin is not None and path == self.stdin[0] else None
-                work.append((path, content, of_path))
+                work.append(Work(path, digests.get(path, b""), content, of_path))
         with self._progress("Checking", len(work)) as advance:
             for judged in workers.run(
-                judge_files, chunked(work, lambda item: len(item[2]), workers.jobs), crashed_judging, advance
+                judge_files, chunked(work, lambda item: len(item.suspects), workers.jobs), crashed_judging, advance
             ):
                 if judged.error:
                     found.append(self._unreadable(judged.path, 1, judged.error))

@@ -5,10 +5,12 @@ Results travel as bytes, so that the parent decodes only what it needs.
 
 from __future__ import annotations
 
+import errno
 import gc
 import hashlib
 import multiprocessing
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -43,6 +45,15 @@ class Judged(NamedTuple):
     error: str
 
 
+class Work(NamedTuple):
+    """The suspects of one file; `content` is None for the one on disk, whose digest was `digest`."""
+
+    path: str
+    digest: bytes
+    content: bytes | None
+    suspects: list[Suspect]
+
+
 def digest_of(source: bytes) -> bytes:
     return hashlib.blake2b(source, digest_size=16).digest()
 
@@ -60,8 +71,7 @@ def read_files(paths: Sequence[str]) -> list[Read]:
 
 def _read_file(path: str) -> Read:
     try:
-        with open(path, "rb") as stream:
-            source = stream.read()
+        source = _content(path)
     except OSError as error:
         return Read(path, b"", f.ENCODER.encode(f.unreadable(1, error.strerror or str(error))))
     return Read(path, digest_of(source), f.ENCODER.encode(facts_of(source)))
@@ -83,18 +93,21 @@ def facts_of(source: bytes) -> f.FileFacts:
         return f.unreadable(1, "nested too deeply to be analysed")
 
 
-def judge_files(work: Sequence[tuple[str, bytes | None, list[Suspect]]]) -> list[Judged]:
-    """Findings for (path, content or None to read the file, suspects)."""
+def judge_files(work: Sequence[Work]) -> list[Judged]:
+    """Findings of each file; one whose content is no longer what its suspects came from gets an error."""
     from agentperf_lint.analysis.confirm import confirm
     from agentperf_rules import all_rules
 
     rules = all_rules()
     judged = []
-    for path, content, suspects in work:
+    for path, digest, content, suspects in work:
         try:
             source = _content(path) if content is None else content
         except OSError as error:
             judged.append(Judged(path, b"", error.strerror or str(error)))
+            continue
+        if digest_of(source) != digest:
+            judged.append(Judged(path, b"", "the file changed during the run"))
             continue
         judged.append(Judged(path, msgspec.msgpack.encode(confirm(path, source, suspects, rules)), ""))
     return judged
@@ -105,12 +118,14 @@ def crashed_reading(path: str) -> Read:
     return Read(path, b"", f.ENCODER.encode(f.unreadable(1, CRASHED)))
 
 
-def crashed_judging(work: tuple[str, bytes | None, list[Suspect]]) -> Judged:
+def crashed_judging(work: Work) -> Judged:
     """What stands for a file that ends the process that judges its suspects."""
-    return Judged(work[0], b"", CRASHED)
+    return Judged(work.path, b"", CRASHED)
 
 
 def _content(path: str) -> bytes:
+    if not stat.S_ISREG(os.stat(path).st_mode):  # a pipe would wait for a writer for ever
+        raise OSError(errno.EINVAL, "not a regular file", path)
     with open(path, "rb") as stream:
         return stream.read()
 

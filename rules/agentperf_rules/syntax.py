@@ -6,7 +6,7 @@ and every stretch of whitespace. The walks here follow only the fields that hold
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import fields
 from functools import cache
 
@@ -43,10 +43,14 @@ def children(node: cst.CSTNode) -> list[cst.CSTNode]:
     return found
 
 
-@cache
-def _is_node_type(kind: Hashable) -> bool:
-    """Asked once per class: LibCST's are abstract, which makes `isinstance` slow."""
-    return isinstance(kind, type) and issubclass(kind, cst.CSTNode)
+_NODE_TYPES: dict[type, bool] = {}  # LibCST's classes are abstract, which makes `isinstance` slow
+
+
+def _is_node_type(kind: type) -> bool:
+    known = _NODE_TYPES.get(kind)
+    if known is None:
+        known = _NODE_TYPES[kind] = issubclass(kind, cst.CSTNode)
+    return known
 
 
 def walk(node: cst.CSTNode, *, into_functions: bool = True) -> Iterator[cst.CSTNode]:

@@ -107,7 +107,6 @@ network.gives("zmq.Context.instance", "zmq.Context")
 network.gives("zmq.asyncio.Context.instance", "zmq.asyncio.Context")
 network.calls("pymodbus.client.ModbusTcpClient pymodbus.client.ModbusSerialClient", "connect read_holding_registers read_input_registers"
               " read_coils write_register write_registers write_coil", use="pymodbus.client.AsyncModbusTcpClient")  # fmt: skip
-network.calls("ldap3", "Connection")
 network.calls("ldap3.Connection", "bind search add modify delete unbind", use="bonsai")
 network.calls("ldap.ldapobject.LDAPObject", "simple_bind_s search_s modify_s add_s delete_s search_ext_s", use="bonsai")
 network.gives("ldap.initialize", "ldap.ldapobject.LDAPObject")

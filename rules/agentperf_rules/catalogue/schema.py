@@ -68,6 +68,11 @@ class Offloader(NamedTuple):
     result: bool = False
     decorator: bool = False
 
+    @property
+    def starts_at_once(self) -> bool:
+        """Whether the work is under way without an `await` (a future), unlike a coroutine."""
+        return self.name.endswith("run_in_executor")
+
 
 class Invoker(NamedTuple):
     """`name` calls the function at argument `position` (or `keyword`) on the caller's own thread.
