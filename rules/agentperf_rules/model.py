@@ -41,8 +41,8 @@ class Suspect(msgspec.Struct, frozen=True):
     `line`/`column`/`end_line`/`end_column` bound the expression that costs (a call, an attribute
     read, the context manager of a `with`, the iterable of a `for`). Lines are 1-based, columns are 0-based
     offsets into the UTF-8 line, as in the `ast` module. `first_line`/`last_line` bound the enclosing
-    function, decorators included; both are 0 at module level. `sink` is the canonical dotted name at the end of `chain`,
-    `sink_kind` its kind in the catalogue, `use` the alternative that the catalogue names.
+    function, decorators included; both are 0 at module level. `sink` is the canonical dotted name
+    at the end of `chain`, `sink_kind` its kind in the catalogue, `use` the alternative that the catalogue names.
     `chain` holds the steps from the reported function down to the sink, at least one.
     """
 
