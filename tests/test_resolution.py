@@ -396,6 +396,65 @@ async def f(x):
         x.get("/")  # expect APL102
     x.get("/")
 """,
+    "an argument that avoids the call": """
+### app.py
+import requests
+def fetch(url, session=None, *, cache=None):
+    if session is None:
+        return requests.get(url)
+    return session.other(url)
+def either(url, data=None):
+    return data or requests.get(url)
+def both(url, data=None):
+    data = requests.get(url) if data is None else data
+    return data
+async def f(url, s):
+    fetch(url)  # expect APL102
+    fetch(url, None)  # expect APL102
+    fetch(url, s)
+    fetch(url, session=s)
+    either(url)  # expect APL102
+    either(url, s)
+    both(url, data=s)
+    both(url)  # expect APL102
+""",
+    "no event loop there": """
+### app.py
+import asyncio, threading, time
+LOOP_THREAD = 1
+def wait():
+    if threading.get_ident() != LOOP_THREAD:
+        time.sleep(1)
+def maybe():
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        time.sleep(1)
+def get_running_loop_or_none():
+    return None
+def either():
+    if get_running_loop_or_none() is not None:
+        return 1
+    time.sleep(1)
+async def f():
+    wait()
+    maybe()
+    either()
+""",
+    "async and sync twins": """
+### app.py
+import requests
+class Sync:
+    def read(self):
+        return requests.get("x").json()
+class Async:
+    async def read(self):
+        return {}
+def get_client(sync=False) -> Sync | Async: ...
+async def f():
+    client = get_client()
+    await client.read()
+""",
     "import cycle": """
 ### a.py
 from b import g

@@ -162,6 +162,7 @@ class _Frame:
         "env",
         "first_param",
         "globals",
+        "guard",
         "index",
         "kind",
         "loop",
@@ -184,6 +185,7 @@ class _Frame:
         self.loop = -1
         self.branch = 0
         self.batch = 0
+        self.guard = ""
         self.recording = kind in (f.FUNCTION, f.LAMBDA)
         self.globals: set[str] = set()
         self.first_param = ""
@@ -347,7 +349,9 @@ class Extractor:
 
     # -- uses ---------------------------------------------------------------------------------------
 
-    def _use(self, kind: int, ref: int, node: ast.expr, flags: int, terminal: str, written: str) -> None:
+    def _use(
+        self, kind: int, ref: int, node: ast.expr, flags: int, terminal: str, written: str, given: str = ""
+    ) -> None:
         frame = self.frame
         if not frame.recording:
             return
@@ -370,6 +374,8 @@ class Extractor:
             frame.loop,
             strings[terminal] if terminal in strings else self._string(terminal),
             strings[written] if written in strings else self._string(written),
+            strings[frame.guard] if frame.guard in strings else self._string(frame.guard),
+            strings[given] if given in strings else self._string(given),
         )
 
     def _terminal(self, ref: int) -> str | None:
@@ -521,7 +527,7 @@ class Extractor:
         if self.frame.recording and terminal is not None:
             written = self._written(func)
             if not self._cannot_matter(callee, terminal, written):
-                self._use(f.USE_CALL, ref, node, flags, terminal, written)
+                self._use(f.USE_CALL, ref, node, flags, terminal, written, _given(node))
         return ref
 
     def _passes_function(self, args: Sequence[int], keywords: dict[str, int] | None) -> bool:
@@ -579,18 +585,26 @@ class Extractor:
         return 0
 
     def _x_boolop(self, node: ast.BoolOp, flags: int) -> int:
-        return self.union(
-            [_EXPRESSIONS[type(value)](self, value, flags & ~f.AWAITED | f.CONSUMED) for value in node.values]
-        )
+        flags = flags & ~f.AWAITED | f.CONSUMED
+        frame, guard = self.frame, self.frame.guard
+        refs = []
+        for value in node.values:
+            refs.append(_EXPRESSIONS[type(value)](self, value, flags))
+            if type(node.op) is ast.Or and type(value) is ast.Name:
+                frame.guard = self._guard_of("", value) or frame.guard
+        frame.guard = guard
+        return self.union(refs)
 
     def _x_ifexp(self, node: ast.IfExp, flags: int) -> int:
         _EXPRESSIONS[type(node.test)](self, node.test, f.CONSUMED)
-        return self.union(
-            (
-                _EXPRESSIONS[type(node.body)](self, node.body, flags),
-                _EXPRESSIONS[type(node.orelse)](self, node.orelse, flags),
-            )
-        )
+        frame = self.frame
+        guard, frame_guard = self._none_guard(node.test), frame.guard
+        frame.guard = guard[1:] if guard[:1] == "+" else frame_guard
+        first = _EXPRESSIONS[type(node.body)](self, node.body, flags)
+        frame.guard = guard[1:] if guard[:1] == "-" else frame_guard
+        second = _EXPRESSIONS[type(node.orelse)](self, node.orelse, flags)
+        frame.guard = frame_guard
+        return self.union((first, second))
 
     def _x_compare(self, node: ast.Compare, flags: int) -> int:
         _EXPRESSIONS[type(node.left)](self, node.left, f.CONSUMED)
@@ -858,8 +872,10 @@ class Extractor:
         narrowed = self._narrow(test)
         if elsewhere == "body":
             frame.recording = False
+        guard, frame_guard = self._none_guard(test), frame.guard
         frame.branch += 1
         frame.batch += batch
+        frame.guard = guard[1:] if guard[:1] == "+" else frame_guard
         ends = self.body(node.body)
         frame.batch -= batch
         after = frame.env
@@ -867,13 +883,41 @@ class Extractor:
             self._widen(narrowed, before, after)
         frame.recording = recording and elsewhere != "orelse"
         frame.env = before.copy() if node.orelse else before
+        frame.guard = guard[1:] if guard[:1] == "-" else frame_guard
         other_ends = self.body(node.orelse)
+        frame.guard = frame_guard
         frame.recording = recording and not (ends and elsewhere == "orelse")
         frame.branch -= 1
         if ends:
             return other_ends
         frame.env = after if other_ends else self._merge(after, frame.env)
         return False
+
+    def _none_guard(self, test: ast.expr) -> str:
+        """The parameter that is None in a branch of the condition: `+name` in the body, `-name` in the other."""
+        kind = type(test)
+        if kind is ast.BoolOp and type(test.op) is ast.And:  # type: ignore[attr-defined]
+            guards = [self._none_guard(value) for value in test.values]  # type: ignore[attr-defined]
+            return next((guard for guard in guards if guard[:1] == "+"), "")
+        if kind is ast.UnaryOp and type(test.op) is ast.Not and type(test.operand) is ast.Name:  # type: ignore[attr-defined]
+            return self._guard_of("+", test.operand)  # type: ignore[attr-defined]
+        if kind is ast.Name:
+            return self._guard_of("-", test)
+        if kind is ast.Compare and len(test.ops) == 1 and type(test.left) is ast.Name:  # type: ignore[attr-defined]
+            compared, operator = test.comparators[0], type(test.ops[0])  # type: ignore[attr-defined]
+            if type(compared) is ast.Constant and compared.value is None and operator in (ast.Is, ast.IsNot):
+                return self._guard_of("+" if operator is ast.Is else "-", test.left)  # type: ignore[attr-defined]
+        return ""
+
+    def _guard_of(self, sign: str, node: Any) -> str:
+        frame = self.frame
+        held = frame.env.get(node.id, 0)
+        if self.nodes[held][:2] not in ((f.UNKNOWN, 0), (f.PARAM, frame.index)):
+            return ""
+        # Only of a parameter that is None by default can one say that giving it decides.
+        none = self._literal(type(None))
+        given = any(param.name == node.id and param.default == none for param in frame.scope.params)
+        return sign + str(node.id) if given else ""
 
     def _no_loop_branch(self, test: ast.expr) -> str:
         """The branch of `if running_loop() is None` that runs where there is no event loop."""
@@ -1198,17 +1242,41 @@ def _other_thread_branch(test: ast.expr) -> str:
 
 
 def _counts_to_a_batch(test: ast.expr) -> bool:
-    """`n % size == 0` or `len(rows) >= size` anywhere in a condition."""
-    for node in ast.walk(test):
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod):
-            return True
-        if (
-            isinstance(node, ast.Compare)
-            and isinstance(node.ops[0], (ast.GtE, ast.Gt, ast.Eq))
-            and _last_name(node.left) == "len"
-        ):
-            return not (isinstance(node.comparators[0], ast.Constant) and node.comparators[0].value in (0, 1))
+    """`n % size == 0` or `len(rows) >= size` in a condition."""
+    if isinstance(test, ast.BoolOp):
+        return any(_counts_to_a_batch(value) for value in test.values)
+    if not isinstance(test, ast.Compare):
+        return isinstance(test, ast.UnaryOp) and _is_modulo(test.operand)
+    if _is_modulo(test.left):
+        return True
+    if (
+        isinstance(test.ops[0], (ast.GtE, ast.Gt, ast.Eq))
+        and isinstance(test.left, ast.Call)
+        and _last_name(test.left) == "len"
+    ):
+        size = test.comparators[0]
+        return not (isinstance(size, ast.Constant) and size.value in (0, 1))
     return False
+
+
+def _is_modulo(node: ast.expr) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
+
+
+def _given(node: ast.Call) -> str:
+    """What a call passes, as `Use.given` holds it."""
+    if not node.args and not node.keywords:
+        return ""
+    positions = "".join(
+        "*" if type(arg) is ast.Starred else "_" if type(arg) is ast.Constant and arg.value is None else "x"
+        for arg in node.args
+    )
+    names = ",".join(
+        keyword.arg
+        for keyword in node.keywords
+        if keyword.arg and not (type(keyword.value) is ast.Constant and keyword.value.value is None)
+    )
+    return f"{positions}|{names}"
 
 
 def _asks_for_loop(body: list[ast.stmt]) -> bool:

@@ -72,7 +72,9 @@ class Use(NamedTuple):
     """One place where `scope` runs something. Positions are those of `ast`; `loop` is an index or -1.
 
     `terminal` and `written` are indices into the strings: the last name of what is called after locals
-    were replaced ("" when several or none are possible), and the callee as the source has it.
+    were replaced ("" when several or none are possible), and the callee as the source has it. So are `guard`,
+    the parameter of the function that is None when this runs ("" for none), and `given`, the arguments: a
+    character per position (`_` for None, `*` for unpacking), a `|`, and the names of those that are not None.
     """
 
     scope: int
@@ -86,6 +88,8 @@ class Use(NamedTuple):
     loop: int
     terminal: int
     written: int
+    guard: int
+    given: int
 
 
 class LoopFact(NamedTuple):

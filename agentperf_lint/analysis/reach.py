@@ -742,9 +742,9 @@ class Reach:
     # -- effects ------------------------------------------------------------------------------------
 
     def _effects(self, family: Family) -> dict[int, Effect]:
-        """The effect of every function that has one: the gravest sink, then the shortest chain."""
+        """The effect of every function that has one: first what no argument avoids, then the gravest, the nearest."""
         effects: dict[int, Effect] = {}
-        groups: dict[tuple[int, int], list[Edge]] = defaultdict(list)
+        groups: dict[tuple[int, bool, int], list[Edge]] = defaultdict(list)
         for edges in self.edges.values():
             for edge in edges:
                 if (
@@ -752,7 +752,8 @@ class Reach:
                     and _applies(edge, family)
                     and not (family == "loop" and self._is_batched(edge))
                 ):
-                    groups[_rank(edge.confidence, edge.sink.severity if family == "blocking" else "high")].append(edge)
+                    possible, gravity = _rank(edge.confidence, edge.sink.severity if family == "blocking" else "high")
+                    groups[possible, self._is_guarded(edge), gravity].append(edge)
         for rank in sorted(groups):
             self._spread(groups[rank], family, effects, certain=rank[0] == 0)
         return effects
@@ -775,6 +776,8 @@ class Reach:
                     continue
                 if (family == "blocking" and not edge.sync) or (family == "loop" and self._is_batched(edge)):
                     continue
+                if self._avoids(edge, effect):
+                    continue
                 weaker = at_most(effect.confidence, edge.confidence)
                 branches = effect.branches + self._branches(edge)
                 if self._is_far(effect, branches):
@@ -783,6 +786,25 @@ class Reach:
                     effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches
                 )
                 reached.append(edge.caller)
+
+    def _is_guarded(self, edge: Edge) -> bool:
+        return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 11])
+
+    def _avoids(self, edge: Edge, effect: Effect) -> bool:
+        """Whether the call passes the argument whose absence alone leads to the effect."""
+        file = self.files[effect.edge.file]
+        guard = file.strings[file.uses[effect.edge.use * f.USE_STRIDE + 11]]
+        if not guard or edge.callee != effect.edge.caller:
+            return False
+        caller = self.files[edge.file]
+        positions, _, names = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]].partition("|")
+        if guard in names.split(","):
+            return True
+        params = [param.name for param in self.resolver.scope(edge.callee).params]
+        if params[:1] in (["self"], ["cls"]):
+            params = params[1:]
+        position = params.index(guard) if guard in params else len(positions)
+        return "*" not in positions and positions[position : position + 1] == "x"
 
     def _is_batched(self, edge: Edge) -> bool:
         return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.BATCHED)
@@ -816,7 +838,7 @@ class Reach:
                 effect = None
                 if edge.callee >= 0:
                     effect = effects.get(edge.callee)
-                    if effect is None:
+                    if effect is None or self._avoids(edge, effect):
                         continue
                 elif not _applies(edge, "blocking"):
                     continue
@@ -846,7 +868,7 @@ class Reach:
                 if (use.loop < 0 and not edge.repeats) or use.flags & f.ITERABLE:
                     continue
                 effect = effects.get(edge.callee) if edge.callee >= 0 else None
-                if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS):
+                if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS or self._avoids(edge, effect)):
                     continue
                 if (edge.callee < 0 and not _applies(edge, "loop")) or self._is_batched(edge):
                     continue

@@ -1,0 +1,1 @@
+"""What is imported into a running process: the standard library is all that it loads."""
