@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import re
 import subprocess
@@ -12,12 +13,13 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from benchmarks import tools
-from benchmarks.corpus import HERE, PACKAGES, fetch, tree_of
+from benchmarks.corpus import CORPUS, HERE, PACKAGES, fetch, tree_of
 
 DATA = HERE / "data"
 LABELS = DATA / "labels.jsonl"
 PROBES = DATA / "probes"
 RESULTS = HERE / "results" / "accuracy.md"
+KEPT = CORPUS / "reports"
 
 FAMILIES = {"B": "blocking", "N": "loop"}
 AIMS = {"B": 0.85, "N": 0.75}
@@ -122,14 +124,26 @@ _FLAKE8_LINE = re.compile(r"(?P<path>.+?):(?P<line>\d+):\d+: (?P<code>ASYNC\d+)"
 
 
 def run_flake8_async(root: Path, files: list[Path]) -> list[Report]:
+    """Ten minutes in all, so what this version said about these very files is kept below `benchmarks/corpus`."""
+    state = hashlib.sha256(tools.version_of(tools.peer("flake8")).encode())
+    for file in files:
+        state.update(str(file).encode() + b"\0" + file.read_bytes())
+    kept = KEPT / f"{state.hexdigest()}.txt"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(_flake8_output(files), encoding="utf-8")
+    return [
+        Report(Path(match["path"]).resolve(), int(match["line"]), _kind_of_peer(match["code"]), match["code"])
+        for match in _FLAKE8_LINE.finditer(kept.read_text(encoding="utf-8"))
+    ]
+
+
+def _flake8_output(files: list[Path]) -> str:
     """File by file where it ends at the first file that is too new for the interpreter."""
     shown = subprocess.run(tools.flake8_async(*files), check=False, capture_output=True, text=True)
     if shown.returncode and len(files) > 1:
-        return [report for file in files for report in run_flake8_async(root, [file])]
-    return [
-        Report(Path(match["path"]).resolve(), int(match["line"]), _kind_of_peer(match["code"]), match["code"])
-        for match in _FLAKE8_LINE.finditer(shown.stdout)
-    ]
+        return "".join(_flake8_output([file]) for file in files)
+    return shown.stdout
 
 
 def _kind_of_peer(code: str | None) -> str:
