@@ -1,1 +1,28 @@
-"""What is imported into a running process: the standard library is all that it loads."""
+"""What is imported into a running process: the standard library is all that it loads.
+
+Names are imported when they are first used, so that `import agentperf_runtime` takes about a millisecond.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentperf_runtime.tracer import Options, Tracer, operation, root, start, stop
+
+__all__ = ["Options", "Tracer", "operation", "root", "start", "stop"]
+
+_HOMES = dict.fromkeys(__all__, "agentperf_runtime.tracer")
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(home), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,52 @@
+"""Starts the tracer of a process from its environment.
+
+`AGENTPERF_TRACE=FILE` switches it on, `AGENTPERF_TRACE=0` off, whatever else says. Further variables are named like
+the fields of `Options`: `AGENTPERF_SAMPLE`, `AGENTPERF_MAX_OPS`, `AGENTPERF_MAX_BYTES`, `AGENTPERF_STALL_LIMIT`.
+Nothing here raises: a process that cannot be traced runs untraced and says so once on standard error.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentperf_runtime.tracer import Options
+
+VARIABLE = "AGENTPERF_TRACE"
+OFF = ("", "0", "off", "false", "no")
+
+
+def start_from_environment() -> None:
+    """Start the tracer if the environment asks for it."""
+    path = os.environ.get(VARIABLE, "")
+    # `python -I` and `-E` ask to be left alone by the environment.
+    if path.lower() in OFF or sys.flags.ignore_environment:
+        return
+    try:
+        from agentperf_runtime import tracer
+
+        tracer.start(path, _options())
+    except Exception as error:
+        print(f"agentperf: not traced: {error}", file=sys.stderr)
+
+
+def _options() -> Options:
+    from agentperf_runtime.tracer import Options
+
+    values: dict[str, Any] = {}
+    for name, kind in (
+        ("sample", float),
+        ("max_ops", int),
+        ("max_bytes", int),
+        ("keep", int),
+        ("stall_limit", float),
+    ):
+        text = os.environ.get(f"AGENTPERF_{name.upper()}")
+        if text:
+            try:
+                values[name] = kind(text)
+            except ValueError:
+                raise ValueError(f"AGENTPERF_{name.upper()}={text!r} is not a number") from None
+    return Options(**values)

@@ -1,0 +1,215 @@
+"""Records operations: what it does in the traced process is to note a tuple in a queue.
+
+Everything that can be found out later is: the writer's thread resolves lines and removes literals, the report groups
+and judges.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from threading import get_ident
+from typing import Any, NamedTuple
+
+from agentperf_runtime import scopes
+from agentperf_runtime.scopes import Root, Scope, Scopes
+from agentperf_runtime.sites import Files, Frames, Site, Stacks, site_of
+
+_perf = time.perf_counter_ns
+_getframe = sys._getframe
+
+DONE, RAISED = 0, 1
+
+
+class Operation(NamedTuple):
+    """The fields of what the queue holds for one operation, in order (plain tuples: made faster)."""
+
+    kind: str
+    text: str
+    start: int
+    end: int
+    params: int
+    batch: int
+    rows: int
+    outcome: int
+    scope: Scope
+    site: Site | None
+    on_loop: int
+    tokens: tuple[int, int, int] | None
+
+
+class SampledStack(NamedTuple):
+    """The application's frames above one operation."""
+
+    site: Site
+    frames: Frames
+    relation: str
+
+
+class Ended(NamedTuple):
+    """A root that was closed."""
+
+    root: Root
+
+
+class Recorder:
+    """The queue between the application and the writer, bounded by `max_pending` entries.
+
+    `record` is what sources call; it never raises. `salt` makes the hashes of parameters useless outside.
+    """
+
+    def __init__(self, stacks: Stacks, salt: int, max_pending: int = 200_000) -> None:
+        self.queue: deque[Any] = deque()
+        self.max_pending = max_pending
+        self.dropped = 0
+        self.errors = 0
+        self.stacks = stacks
+        self.salt = salt
+        self.scopes: Scopes | None = None
+
+    def put(self, entry: Any) -> None:
+        """Queue anything that the writer knows, unless the queue is full."""
+        if len(self.queue) < self.max_pending:
+            self.queue.append(entry)
+        else:
+            self.dropped += 1
+
+    def hash_of(self, parameters: Any) -> tuple[int, int]:
+        """A salted hash of a call's parameters and the length of the longest list among them."""
+        if not parameters:
+            return 0, 0
+        try:
+            if parameters.__class__ is tuple:
+                return hash((self.salt, parameters)), 0
+        except TypeError:
+            pass
+        try:
+            value, longest = _frozen(parameters, 0)
+            return hash((self.salt, value)), longest
+        except Exception:
+            return 0, 0
+
+    def started(self) -> int:
+        """The present time, ns."""
+        return _perf()
+
+    def record(
+        self,
+        kind: str,
+        text: str,
+        start: int,
+        params: int = 0,
+        batch: int = 0,
+        rows: int = -1,
+        outcome: int = DONE,
+        tokens: tuple[int, int, int] | None = None,
+        *,
+        blocking: bool = True,
+        depth: int = 2,
+        site: Site | None = None,
+        end: int = 0,
+    ) -> None:
+        """Note one operation that began at `start` (ns) and has just ended.
+
+        `depth`: how many frames lie between here and the caller of the operation. `blocking` is False for operations
+        that were awaited. `site`: the call site where it was taken beforehand.
+        """
+        try:
+            end = end or _perf()
+            scope = scopes.current.get()
+            if scope is None:
+                scope = self._thread_scope()
+            if scope.muted:
+                return
+            if site is None:
+                site = self.site(_getframe(depth), scope)
+            on_loop = 1 if blocking and scope.ident and scope.ident == get_ident() else 0
+            if len(self.queue) < self.max_pending:
+                self.queue.append((kind, text, start, end, params, batch, rows, outcome, scope, site, on_loop, tokens))
+            else:
+                self.dropped += 1
+        except Exception:
+            self.errors += 1
+
+    def site(self, frame: Any, scope: Scope | None = None) -> Site | None:
+        """The call site of an operation called from `frame` (library frames are skipped)."""
+        first = frame
+        files = self.stacks.files
+        while frame is not None:
+            code = frame.f_code
+            known = files[code.co_filename]
+            if known is not None:
+                if known.__class__ is dict:
+                    site = known.get(frame.f_lasti)
+                    if site is None or site.code is not code:
+                        site = site_of(known, code, frame.f_lasti)
+                    if site.samples:
+                        self._sample(site, first, scope)
+                    return site
+                if code.co_name in known:
+                    break
+            frame = frame.f_back
+        scope = scope or scopes.current.get()
+        site = self.stacks.outer_site(first, scope.origin if scope is not None else ())
+        if site is not None and site.samples:
+            self._sample(site, first, scope)
+        return site
+
+    def here(self, depth: int = 1) -> Site | None:
+        """The call site of whoever called the caller, for operations that end elsewhere."""
+        try:
+            return self.site(_getframe(depth + 1), scopes.current.get())
+        except Exception:
+            self.errors += 1
+            return None
+
+    def _sample(self, site: Site, frame: Any, scope: Scope | None) -> None:
+        site.samples -= 1
+        frames, relation = self.stacks.frames(frame, scope.origin if scope is not None else ())
+        self.put(SampledStack(site, frames, relation))
+
+    def _thread_scope(self) -> Scope:
+        if self.scopes is None:
+            raise RuntimeError("the recorder is not running")
+        return self.scopes.of_thread()
+
+
+_DEEPEST, _LONGEST = 4, 1_000
+
+
+def _frozen(value: Any, depth: int) -> tuple[Any, int]:
+    """`value` with hashable stand-ins for lists and the like, and the length of the longest list below the top."""
+    kind = value.__class__
+    if kind in (list, tuple, set, frozenset):
+        if depth >= _DEEPEST:
+            return (kind.__name__, len(value)), 0
+        longest = len(value) if depth else 0
+        parts = []
+        for index, part in enumerate(value):
+            if index == _LONGEST:
+                parts.append(len(value))
+                break
+            frozen, length = _frozen(part, depth + 1)
+            parts.append(frozen)
+            longest = max(longest, length)
+        return (frozenset(parts) if kind in (set, frozenset) else tuple(parts)), longest
+    if isinstance(value, dict):
+        if depth >= _DEEPEST:
+            return ("dict", len(value)), 0
+        pairs, longest = [], 0
+        for key, part in list(value.items())[:_LONGEST]:
+            frozen, length = _frozen(part, depth + 1)
+            pairs.append((key, frozen))
+            longest = max(longest, length)
+        return frozenset(pairs), longest
+    try:
+        hash(value)
+    except TypeError:
+        return (kind.__name__, repr(value)[:200] if kind in (bytearray, memoryview) else id(value)), 0
+    return value, 0
+
+
+def new_stacks() -> Stacks:
+    """Stacks that know this machine's libraries."""
+    return Stacks(Files())

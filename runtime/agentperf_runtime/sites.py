@@ -1,0 +1,198 @@
+"""Where in the application an operation was called: the innermost frame that is no library's.
+
+Walking the stack is most of what recording costs, so what is known of a file is kept by its name and every call site
+is one object, found by the file and the offset of the instruction.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable, Iterable
+from types import CodeType, FrameType
+
+_OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
+
+STACK_DEPTH = 12
+"""Application frames that a sampled stack keeps."""
+
+FIRST_SAMPLES = 8
+"""Operations at a new call site of which the stack is kept."""
+
+_WALK_LIMIT = 400
+"""Frames that are walked for a sampled stack: deep recursion must not make one operation expensive."""
+
+# Functions below which a stack is the event loop's: whoever started the loop did not call what runs in it.
+_LOOP_FUNCTIONS = {
+    os.path.join("asyncio", "events.py"): frozenset({"_run"}),
+    os.path.join("asyncio", "base_events.py"): frozenset({"_run_once", "run_forever", "run_until_complete"}),
+    os.path.join("asyncio", "runners.py"): frozenset({"run"}),
+    os.path.join("uvloop", "__init__.py"): frozenset({"run"}),
+}
+
+
+class Site:
+    """One call site: an instruction of an application's function.
+
+    `samples` is how many of the next operations here have their stack kept; the writer gives more now and then.
+    """
+
+    __slots__ = ("code", "count", "lasti", "samples")
+
+    def __init__(self, code: CodeType, lasti: int) -> None:
+        self.code = code
+        self.lasti = lasti
+        self.samples = FIRST_SAMPLES
+        self.count = 0
+
+
+FileSites = dict[int, Site]
+"""The sites of one application file by the offset of their instruction (others are in `_crowded`)."""
+
+Frames = tuple[tuple[CodeType, int], ...]
+"""Code objects and offsets of instructions, innermost first."""
+
+Known = FileSites | frozenset[str] | None
+"""What a file is: an application's (its sites), the event loop's (names of functions that end a stack), a library's."""
+
+
+def library_prefixes() -> tuple[str, ...]:
+    """Directories of the standard library and of installed packages, longest first, each with its separator."""
+    paths = {os.path.dirname(os.__file__)}
+    for name in ("stdlib", "platstdlib", "purelib", "platlib"):
+        path = sysconfig.get_path(name)
+        if path:
+            paths.add(path)
+    with_links = paths | {os.path.realpath(path) for path in paths}
+    return tuple(sorted((path.rstrip(os.sep) + os.sep for path in with_links), key=len, reverse=True))
+
+
+class Files(dict[str, Known]):
+    """What is known of files by their name (`co_filename`); asks once for each."""
+
+    def __init__(self, prefixes: Iterable[str] = ()) -> None:
+        super().__init__()
+        self.prefixes = tuple(prefixes) or library_prefixes()
+
+    def __missing__(self, filename: str) -> Known:
+        known: Known = None if self._is_library(filename) else {}
+        for ending, functions in _LOOP_FUNCTIONS.items():
+            if known is None and filename.endswith(ending):
+                known = functions
+        self[filename] = known
+        return known
+
+    def _is_library(self, filename: str) -> bool:
+        if filename.startswith("<"):
+            return not filename.startswith(("<stdin>", "<ipython", "<doctest"))
+        if filename.startswith(_OWN) or f"{os.sep}site-packages{os.sep}" in filename:
+            return True
+        return f"{os.sep}dist-packages{os.sep}" in filename or filename.startswith(self.prefixes)
+
+    def is_application(self, code: CodeType) -> bool:
+        """Whether `code` belongs to the application, not to a library."""
+        return self[code.co_filename].__class__ is dict
+
+
+_crowded: dict[tuple[int, int], Site] = {}
+
+
+def site_of(sites: FileSites, code: CodeType, lasti: int) -> Site:
+    """The site of an instruction, made when it is new. Two functions of a file may share an offset."""
+    site = sites.get(lasti)
+    if site is None:
+        site = sites.setdefault(lasti, Site(code, lasti))
+    if site.code is code:
+        return site
+    key = (id(code), lasti)  # the site keeps its code alive, so that the number stays its own
+    return _crowded.get(key) or _crowded.setdefault(key, Site(code, lasti))
+
+
+class ThreadOrigin(threading.local):
+    """Of a thread that works for others: the stack that handed it the present piece of work."""
+
+    frames: Frames = ()
+
+
+class Stacks:
+    """Walks stacks. `relations` reads, from a library's frame, which relation of a model it loads.
+
+    `relations` maps names of functions to (ending of the file's name, reader); a reader may raise whatever it likes.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+        self.thread_origin = ThreadOrigin()
+        self.relations: dict[str, tuple[str, Callable[[FrameType], str]]] = {}
+        self.parent_frame: Callable[[], FrameType | None] = _no_frame
+
+    def frames(self, frame: FrameType | None, task_origin: Frames) -> tuple[Frames, str]:
+        """The application's frames from `frame` outwards and on into what created the task or fed the thread.
+
+        Returns them with the relation whose loading is on the way, or "".
+        """
+        found: list[tuple[CodeType, int]] = []
+        relation = ""
+        hopped = False
+        for _ in range(_WALK_LIMIT):
+            if frame is None:
+                parent = None if hopped else self.parent_frame()
+                if parent is None:
+                    break
+                frame, hopped = parent, True
+            code = frame.f_code
+            known = self.files[code.co_filename]
+            if known.__class__ is dict:
+                found.append((code, frame.f_lasti))
+                if len(found) == STACK_DEPTH:
+                    return tuple(found), relation
+            elif known is None:
+                relation = relation or self._relation(frame)
+            elif code.co_name in known:
+                return tuple([*found, *task_origin][:STACK_DEPTH]), relation
+            frame = frame.f_back
+        return tuple([*found, *self.thread_origin.frames][:STACK_DEPTH]), relation
+
+    def _relation(self, frame: FrameType) -> str:
+        reader = self.relations.get(frame.f_code.co_name)
+        if reader is None or not frame.f_code.co_filename.endswith(reader[0]):
+            return ""
+        try:
+            return reader[1](frame)
+        except Exception:
+            return ""  # a hint that could not be had
+
+    def outer_site(self, frame: FrameType | None, task_origin: Frames) -> Site | None:
+        """The site for an operation without an application frame between `frame` and where its stack ends."""
+        frames, _ = self.frames(frame, task_origin)
+        if not frames:
+            return None
+        code, lasti = frames[0]
+        sites = self.files[code.co_filename]
+        return site_of(sites, code, lasti) if isinstance(sites, dict) else None
+
+
+def _no_frame() -> FrameType | None:
+    return None
+
+
+def lines_of(code: CodeType, lasti: int) -> tuple[int, int]:
+    """First and last line of the instruction at offset `lasti`, 1-based."""
+    if sys.version_info >= (3, 11):
+        # One entry for each two bytes of bytecode.
+        for index, (line, end_line, _, _) in enumerate(code.co_positions()):
+            if index * 2 == lasti:
+                first = line or code.co_firstlineno
+                return first, max(first, end_line or first)
+    for start, end, line in code.co_lines():
+        if start <= lasti < end and line is not None:
+            return line, line
+    return code.co_firstlineno, code.co_firstlineno
+
+
+def function_of(code: CodeType) -> str:
+    """The qualified name of a function (on Python 3.10, which does not keep it, the bare one)."""
+    name: str = getattr(code, "co_qualname", code.co_name)
+    return name.replace(".<locals>.", ".")

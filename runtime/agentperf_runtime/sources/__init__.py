@@ -1,0 +1,39 @@
+"""What is traced: for each module of a library, the function that instruments it once it is imported.
+
+A source is a module of this package, loaded only when its library is. It raises what it likes when the library is not
+as expected: the tracer undoes its patches and leaves a note.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from agentperf_runtime.tracer import Instrument
+
+Install = Callable[[ModuleType, "Instrument"], None]
+
+
+def _source(name: str, function: str = "install") -> Install:
+    """The function of the source module `name`, which is imported when it is needed."""
+
+    def install(module: ModuleType, instrument: Instrument) -> None:
+        source: Any = importlib.import_module(f"{__name__}.{name}")
+        getattr(source, function)(module, instrument)
+
+    return install
+
+
+SOURCES: dict[str, Install] = {
+    "asyncio.base_events": lambda module, instrument: instrument.handover.loops(module),
+    "uvloop": lambda module, instrument: instrument.handover.uvloop(module),
+    "concurrent.futures.thread": lambda module, instrument: instrument.handover.executors(module),
+    "asgiref.current_thread_executor": lambda module, instrument: instrument.handover.asgiref(module),
+    "anyio.to_thread": lambda module, instrument: instrument.handover.anyio(module),
+    "asyncio.tasks": _source("sleep"),
+    "sqlite3.dbapi2": _source("sqlite"),
+    "aiosqlite.core": _source("sqlite", "install_aiosqlite"),
+}

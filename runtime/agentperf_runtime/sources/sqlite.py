@@ -1,0 +1,112 @@
+"""sqlite3, and aiosqlite, which runs it in a thread of its own.
+
+Connections and cursors are C types: `connect` is given subclasses of them, of the ones that the application passes
+itself too.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from agentperf_runtime.sources.dbapi import execute, executemany
+
+if TYPE_CHECKING:
+    from agentperf_runtime.tracer import Instrument
+
+_FACTORY_POSITION = 5
+
+
+def install(module: ModuleType, instrument: Instrument) -> None:
+    """Instrument `sqlite3.dbapi2`."""
+    factories = _Factories(module, instrument)
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def connect(*args: Any, **kwargs: Any) -> Any:
+            if len(args) > _FACTORY_POSITION:
+                factory = factories.connection(args[_FACTORY_POSITION])
+                args = (*args[:_FACTORY_POSITION], factory, *args[_FACTORY_POSITION + 1 :])
+            else:
+                kwargs["factory"] = factories.connection(kwargs.get("factory", module.Connection))
+            return original(*args, **kwargs)
+
+        return connect
+
+    instrument.patches.replace(module, "connect", make)
+    package = sys.modules.get("sqlite3")
+    if package is not None and hasattr(package, "connect"):
+        instrument.patches.replace(package, "connect", lambda original: module.connect)
+
+
+class _Factories:
+    """Traced subclasses of connections and cursors, one for each class."""
+
+    def __init__(self, module: ModuleType, instrument: Instrument) -> None:
+        self._module = module
+        self._recorder = instrument.recorder
+        self._made: dict[type, type] = {}
+
+    def connection(self, base: Any) -> Any:
+        """A subclass of the connection class `base`; what is no class is left alone."""
+        if not (isinstance(base, type) and issubclass(base, self._module.Connection)):
+            return base
+        if base in self._made:
+            return self._made[base]
+        methods = {"cursor": self._cursor_method(base)}
+        for name in ("execute", "executemany"):
+            # The C methods make a plain cursor of their own; what an application overrides calls one or the other.
+            if getattr(base, name) is getattr(self._module.Connection, name):
+                methods[name] = _by_cursor(name)
+        return self._make(base, methods)
+
+    def cursor(self, base: Any) -> Any:
+        """The same for a cursor class."""
+        if not (isinstance(base, type) and issubclass(base, self._module.Cursor)):
+            return base
+        if base in self._made:
+            return self._made[base]
+        methods = {
+            "execute": execute(getattr(base, "execute"), self._recorder),  # noqa: B009  # a type that mypy cannot know
+            "executemany": executemany(getattr(base, "executemany"), self._recorder),  # noqa: B009
+        }
+        return self._make(base, methods)
+
+    def _cursor_method(self, base: Any) -> Callable[..., Any]:
+        original = base.cursor
+        plain = self.cursor(self._module.Cursor)
+
+        def cursor(connection: Any, factory: Any = None) -> Any:
+            return original(connection, plain if factory is None else self.cursor(factory))
+
+        return cursor
+
+    def _make(self, base: type, methods: dict[str, Any]) -> type:
+        for name, method in methods.items():
+            method.__name__ = name
+            method.__doc__ = getattr(base, name).__doc__
+        names = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
+        made = self._made[base] = type(base.__name__, (base,), {**methods, **names})
+        return made
+
+
+def _by_cursor(name: str) -> Callable[..., Any]:
+    """A connection's shortcut for a new cursor's method `name`."""
+
+    def method(connection: Any, *args: Any) -> Any:
+        return getattr(connection.cursor(), name)(*args)
+
+    return method
+
+
+def install_aiosqlite(module: ModuleType, instrument: Instrument) -> None:
+    """Instrument `aiosqlite.core`: its thread works for whoever awaits it."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def _execute(self: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            return await original(self, instrument.handover.carried(fn), *args, **kwargs)
+
+        return _execute
+
+    instrument.patches.replace(module.Connection, "_execute", make)

@@ -1,0 +1,113 @@
+"""Texts of operations without the values in them: what the trace file may contain.
+
+Runs in the writer's thread, once for every distinct text that it remembers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import parse_qsl, urlsplit
+
+_LONGEST_TEXT = 10_000
+
+_SQL_TOKEN = re.compile(
+    r"""
+      (?P<comment> --[^\n]* | /\*.*?\*/ )
+    | (?P<string> [EeNnBbXx]? ' (?: [^'\\] | '' | \\. )* (?: ' | \Z) )
+    | (?P<dollar> \$ (?P<tag> [A-Za-z_]\w* )? \$ .*? (?: \$ (?P=tag) \$ | \Z) | \$\$ .*? (?: \$\$ | \Z) )
+    | (?P<name> " [^"]* " | ` [^`]* ` | \[ [A-Za-z_] \w* \] )
+    | (?P<bound> \$\d+ | %\(\w+\)s | %s | (?<![:\w]) :[A-Za-z_]\w* | (?<!\w) @p?\d+ | \?\d* )
+    | (?P<number> (?<![\w.]) [-+]? (?: 0[xX][0-9a-fA-F]+ | (?: \d+ (?: \.\d* )? | \.\d+ ) (?: [eE][-+]?\d+ )? ) (?!\w) )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_SPACE = re.compile(r"\s+")
+_LIST = re.compile(r"\(\s*\?(?:\s*,\s*\?)+\s*\)")
+_IN_LIST = re.compile(r"\bIN\s*\(\s*\?(?:\s*,\s*\?)*\s*\)", re.IGNORECASE)
+_ROWS = re.compile(r"\bVALUES\s*(\((?:[^()]|\([^()]*\))*\))((?:\s*,\s*\((?:[^()]|\([^()]*\))*\))+)", re.IGNORECASE)
+_IDENTIFIER = re.compile(
+    r"""^(?: \d+ | [0-9a-fA-F]{8}-[0-9a-fA-F-]{27} | (?=[^/]*\d) [\w.=+~-]{16,} | [0-9a-fA-F]{12,}
+        | [A-Za-z]{0,4}[-_]?\d[\w.-]* )$""",
+    re.VERBOSE,
+)
+_VERSION = re.compile(r"^v\d+(?:\.\d+)?(?:alpha|beta)?\d*$")
+
+
+class Statement(NamedTuple):
+    """A text that may be written, how many elements it carries (0: one), and whether values were taken out."""
+
+    text: str
+    batch: int
+    changed: bool
+
+
+def cleaned(kind: str, text: str) -> Statement:
+    """The text of an operation of `kind` as the trace file has it."""
+    if kind == "sql":
+        return _sql(text)
+    if kind == "http":
+        return _http(text)
+    return Statement(text[:_LONGEST_TEXT], 0, False)
+
+
+def _sql(text: str) -> Statement:
+    changed = False
+    was_cut = len(text) > 20 * _LONGEST_TEXT
+
+    def replaced(match: re.Match[str]) -> str:
+        nonlocal changed
+        kind = match.lastgroup
+        if kind == "name":
+            return match[0]
+        if kind == "comment":
+            return " "
+        if kind != "bound":
+            changed = True
+        sign = match[0][0] if kind == "number" and match[0][0] in "+-" else ""
+        # `a -1` is a subtraction; the sign stays so that the text is still SQL.
+        return f"{sign}?"
+
+    plain = _SPACE.sub(" ", _SQL_TOKEN.sub(replaced, text[: 20 * _LONGEST_TEXT])).strip()
+    batch = 0
+    for found in _IN_LIST.finditer(plain):
+        batch = max(batch, found[0].count("?"))
+    rows = _ROWS.search(plain)
+    if rows:
+        batch = max(batch, 1 + _top_level_groups(rows[2]))
+        plain = plain[: rows.end(1)] + plain[rows.end(2) :]
+    plain = _IN_LIST.sub(lambda match: f"{match[0].partition('(')[0]}(?)", plain)
+    return Statement(plain[:_LONGEST_TEXT], batch if batch > 1 else 0, changed or was_cut)
+
+
+def _top_level_groups(text: str) -> int:
+    depth = groups = 0
+    for character in text:
+        if character == "(":
+            groups += depth == 0
+            depth += 1
+        elif character == ")":
+            depth -= 1
+    return groups
+
+
+def _http(text: str) -> Statement:
+    method, _, url = text.partition(" ")
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        port = f":{parts.port}" if parts.port else ""
+        names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
+    except ValueError:
+        return Statement(method, 0, True)
+    path = "/".join(_segment(segment) for segment in parts.path.split("/"))
+    query = "?" + "&".join(names) if names else ""
+    origin = f"{parts.scheme}://{host}{port}" if host else ""
+    plain = f"{method} {origin}{path}{query}"
+    return Statement(plain[:_LONGEST_TEXT], 0, plain != text)
+
+
+def _segment(segment: str) -> str:
+    if not _IDENTIFIER.match(segment) or _VERSION.match(segment):
+        return segment
+    return "{}"

@@ -1,0 +1,112 @@
+"""Follows work from where it was handed over: tasks know what created them, worker threads know whom they serve."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from agentperf_runtime import scopes
+from agentperf_runtime.patching import Patches
+from agentperf_runtime.recorder import Recorder
+from agentperf_runtime.scopes import Scope, Scopes
+from agentperf_runtime.sites import Frames
+
+
+class Carried:
+    """A function that runs on another thread with the scope and the stack of the one that handed it over."""
+
+    __slots__ = ("_frames", "_function", "_recorder", "_scope")
+
+    def __init__(self, function: Callable[..., Any], scope: Scope | None, frames: Frames, recorder: Recorder) -> None:
+        self._function = function
+        self._scope = scope
+        self._frames = frames
+        self._recorder = recorder
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        origin = self._recorder.stacks.thread_origin
+        before = origin.frames
+        origin.frames = self._frames
+        token = scopes.current.set(self._scope)
+        try:
+            return self._function(*args, **kwargs)
+        finally:
+            scopes.current.reset(token)
+            origin.frames = before
+
+    def __getattr__(self, name: str) -> Any:
+        # Executors look at what they run: `functools.partial` has `func`, coroutine functions have markers.
+        return getattr(self._function, name)
+
+
+class Handover:
+    """Instruments what creates tasks and feeds threads."""
+
+    def __init__(self, recorder: Recorder, scopes_: Scopes, patches: Patches) -> None:
+        self._recorder = recorder
+        self._scopes = scopes_
+        self._patches = patches
+
+    def carried(self, function: Callable[..., Any], depth: int = 2) -> Callable[..., Any]:
+        """`function`, to be run on another thread on behalf of the caller `depth` frames up."""
+        try:
+            scope = scopes.current.get()
+            frames, _ = self._recorder.stacks.frames(sys._getframe(depth), scope.origin if scope else ())
+        except Exception:
+            self._recorder.errors += 1
+            return function
+        return Carried(function, scope, frames, self._recorder)
+
+    def loops(self, module: ModuleType) -> None:
+        """Tasks of asyncio's own loops (`asyncio.base_events`)."""
+        self._patches.replace(module.BaseEventLoop, "create_task", self._create_task)
+
+    def uvloop(self, module: ModuleType) -> None:
+        """Tasks of uvloop's loops (`uvloop`)."""
+        self._patches.replace(module.Loop, "create_task", self._create_task)
+
+    def _create_task(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        recorder, handed = self._recorder, self._scopes
+        frames_of = recorder.stacks.frames
+        current_task = sys.modules["asyncio.tasks"].current_task
+
+        def create_task(loop: Any, coro: Any, **kwargs: Any) -> Any:
+            try:
+                outer = scopes.current.get()
+                frames, _ = frames_of(sys._getframe(1), outer.origin if outer is not None else ())
+                is_child = loop.is_running() and current_task(loop) is not None
+                name = getattr(coro, "__qualname__", "") or type(coro).__qualname__
+            except Exception:
+                recorder.errors += 1
+                return original(loop, coro, **kwargs)
+            context = kwargs.get("context")
+            return handed.created_task(lambda: original(loop, coro, **kwargs), name, is_child, frames, context)
+
+        return create_task
+
+    def executors(self, module: ModuleType) -> None:
+        """Worker threads of `concurrent.futures.thread`, which `run_in_executor` and `asyncio.to_thread` use."""
+        self._patches.replace(module.ThreadPoolExecutor, "submit", self._submit)
+
+    def asgiref(self, module: ModuleType) -> None:
+        """The executor of `async_to_sync` (`asgiref.current_thread_executor`)."""
+        self._patches.replace(module.CurrentThreadExecutor, "submit", self._submit)
+
+    def _submit(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        def submit(executor: Any, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+            return original(executor, self.carried(fn), *args, **kwargs)
+
+        return submit
+
+    def anyio(self, module: ModuleType) -> None:
+        """Worker threads of `anyio.to_thread`."""
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            async def run_sync(func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+                return await original(self.carried(func), *args, **kwargs)
+
+            return run_sync
+
+        self._patches.replace(module, "run_sync", make)

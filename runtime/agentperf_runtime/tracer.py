@@ -1,0 +1,238 @@
+"""The tracer: one for a process, whatever started it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import secrets
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import ModuleType, TracebackType
+from typing import Any, NamedTuple
+
+from agentperf_runtime import scopes
+from agentperf_runtime.patching import ImportHooks, Patches
+from agentperf_runtime.recorder import Ended, Recorder, new_stacks
+from agentperf_runtime.scopes import Root, RootKind, Sampler, Scopes
+from agentperf_runtime.sources import SOURCES
+from agentperf_runtime.tasks import Handover
+from agentperf_runtime.writer import Line, Writer
+
+
+class Options(NamedTuple):
+    """How much is recorded.
+
+    `sample`: share of the roots (0 to 1). `max_ops`: operations that wait for the writer; more are dropped and
+    counted. `max_bytes`: size of a file at which the next is begun; `keep`: how many files of a process stay.
+    `stall_limit`: seconds that the event loop may be held. `sources`: modules whose sources are left out.
+    """
+
+    sample: float = 1.0
+    max_ops: int = 200_000
+    max_bytes: int = 1 << 28
+    keep: int = 4
+    stall_limit: float = 0.05
+    without: tuple[str, ...] = ()
+
+
+class Instrument(NamedTuple):
+    """What a source is given: the recorder, the roots, threads' hand-over, and patches that are undone with it."""
+
+    recorder: Recorder
+    scopes: Scopes
+    handover: Handover
+    patches: Patches
+    note: Callable[[str], None]
+
+
+_active: Tracer | None = None
+_starting = threading.Lock()
+
+
+class Tracer:
+    """Records operations, roots and stalls of this process into `path`.
+
+    Use it as a context manager, or call `start()` and `stop()`. While one tracer runs, starting another one does
+    nothing, so that a library's and an application's do not disturb each other.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], options: Options | None = None) -> None:
+        self.path = os.path.abspath(path)
+        self.options = options or Options()
+        self.recorder = Recorder(new_stacks(), secrets.randbits(62), self.options.max_ops)
+        self.scopes = Scopes(Sampler(self.options.sample), lambda root: self.recorder.put(Ended(root)))
+        self.recorder.scopes = self.scopes
+        self.patches = Patches()
+        self._writer: Writer | None = None
+        self._hooks: ImportHooks | None = None
+        self._pid = 0
+
+    def start(self) -> Tracer:
+        """Begin. Raises OSError when the file cannot be written."""
+        global _active
+        with _starting:
+            if _active is not None:
+                return self
+            self._open()
+            _active = self
+        self._instrument()
+        atexit.register(self.stop)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._after_fork)
+        return self
+
+    def stop(self) -> None:
+        """Put everything back and close the file."""
+        global _active
+        with _starting:
+            if _active is not self:
+                return
+            _active = None
+        atexit.unregister(self.stop)
+        if self._hooks is not None:
+            self._hooks.uninstall()
+        self.patches.undo()
+        if self._writer is not None and self._pid == os.getpid():
+            self._writer.stop()
+        self._writer = None
+
+    def flush(self) -> None:
+        """Write what was recorded so far."""
+        if self._writer is not None:
+            self._writer.flush()
+
+    def note(self, text: str) -> None:
+        """Leave a note for the reader of the report."""
+        self.recorder.put(Line(type="note", text=text))
+
+    def __enter__(self) -> Tracer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _open(self) -> None:
+        header = {
+            "tool": "agentperf-lint",
+            "argv": _arguments(),
+            "prefixes": self.recorder.stacks.files.prefixes,
+            "stall_limit": int(self.options.stall_limit * 1e9),
+            "sample": self.options.sample,
+        }
+        writer = Writer(self.recorder, self.path, header, self.options.max_bytes, self.options.keep)
+        writer.start()
+        self._writer = writer
+        self._pid = os.getpid()
+
+    def _after_fork(self) -> None:
+        """The child's threads are gone and what was queued is its parent's: begin anew, with a file of its own."""
+        if _active is not self:
+            return
+        self.recorder.queue.clear()
+        try:
+            self._open()
+        except OSError:
+            self._writer = None
+
+    def _instrument(self) -> None:
+        handover = Handover(self.recorder, self.scopes, self.patches)
+        instrument = Instrument(self.recorder, self.scopes, handover, self.patches, self.note)
+        hooks: dict[str, Callable[[ModuleType], None]] = {}
+        for name, install in SOURCES.items():
+            if name not in self.options.without:
+                hooks[name] = _guarded(name, install, instrument)
+        self._hooks = ImportHooks(hooks)
+        self._hooks.install()
+
+
+def _guarded(
+    name: str, install: Callable[[ModuleType, Instrument], None], instrument: Instrument
+) -> Callable[[ModuleType], None]:
+    """`install`, of which a failure is a note in the trace and leaves the library as it was."""
+
+    def hook(module: ModuleType) -> None:
+        before = len(instrument.patches)
+        try:
+            install(module, instrument)
+        except Exception as error:
+            instrument.patches.undo(before)
+            version = getattr(module, "__version__", "of unknown version")
+            instrument.note(f"{name} {version} is not traced: {type(error).__name__}: {error}")
+
+    return hook
+
+
+def active() -> Tracer | None:
+    """The tracer that runs in this process."""
+    return _active
+
+
+def start(path: str | os.PathLike[str], options: Options | None = None) -> Tracer:
+    """Trace this process into the file `path` from now on. Raises OSError when it cannot be written."""
+    return Tracer(path, options).start()
+
+
+def stop() -> None:
+    """End what `start` began."""
+    if _active is not None:
+        _active.stop()
+
+
+class operation(AbstractContextManager[None]):  # noqa: N801  # read as a verb: `with operation("search", "index")`
+    """Records a block as one operation of `kind` called `name`; what it consists of is not recorded.
+
+    `key` is what tells equal operations from different ones (an id, a path); only its hash is kept.
+    """
+
+    def __init__(self, kind: str, name: str, key: Any = None) -> None:
+        self._kind, self._name, self._key = kind, name, key
+
+    def __enter__(self) -> None:
+        tracer = _active
+        self._recorder = tracer.recorder if tracer is not None else None
+        if tracer is not None and self._recorder is not None:
+            self._site = self._recorder.here()
+            self._params = self._recorder.hash_of((self._key,) if self._key is not None else ())[0]
+            self._token = scopes.current.set(tracer.scopes.current().as_muted())
+            self._start = self._recorder.started()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._recorder is None:
+            return
+        scopes.current.reset(self._token)
+        self._recorder.record(
+            self._kind, self._name, self._start, self._params, outcome=0 if kind is None else 1, site=self._site,
+            blocking=False,
+        )  # fmt: skip
+
+
+class root(AbstractContextManager["Root | None"]):  # noqa: N801  # `with root("agent run")`
+    """Makes a block a unit of work of its own: an agent's run, a job of a queue."""
+
+    def __init__(self, name: str, kind: RootKind = "agent") -> None:
+        self._name, self._kind = name, kind
+
+    def __enter__(self) -> Root | None:
+        tracer = _active
+        self._scopes = tracer.scopes if tracer is not None else None
+        if self._scopes is None:
+            return None
+        self._root, self._token = self._scopes.begin(self._kind, self._name)
+        return self._root
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._scopes is not None:
+            self._scopes.end(self._root, self._token, "ok" if kind is None else "error")
+
+
+def _arguments() -> list[str]:
+    """The command, without what follows the script: arguments hold secrets."""
+    return list(getattr(sys, "orig_argv", sys.argv)[:1]) + list(getattr(sys, "argv", [""])[:1])
