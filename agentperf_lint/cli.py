@@ -124,6 +124,25 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     return FINDINGS if report.findings and not options["exit_zero"] else CLEAN
 
 
+@cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.option("-o", "--output", default="agentperf.trace", show_default=True, metavar="FILE", help="Write there.")
+@click.option("--sample", type=click.FloatRange(0, 1), default=1.0, help="Share of the requests that is recorded.")
+@click.option("--max-ops", type=click.IntRange(1), default=200_000, help="Operations kept in memory before writing.")
+@click.option("--max-size", type=click.IntRange(1), default=256, metavar="MB", help="Begin another file at this size.")
+@click.option("--stall-limit", type=click.FloatRange(0.001), default=0.05, metavar="SECONDS", help="Default: 0.05.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def trace(command: tuple[str, ...], output: str, sample: float, max_ops: int, max_size: int, stall_limit: float) -> int:
+    """Run COMMAND and record its operations and event-loop stalls, for `agentperf-lint report --trace FILE`.
+
+    Exit code, signals and streams are those of COMMAND. `AGENTPERF_TRACE=0` in the environment switches it off.
+    """
+    from agentperf_lint.launching import run_traced
+    from agentperf_runtime.tracer import Options
+
+    options = Options(sample=sample, max_ops=max_ops, max_bytes=max_size << 20, stall_limit=stall_limit)
+    return run_traced(command, output, options)
+
+
 @cli.command()
 @click.argument("code", required=False)
 @click.option("--all", "every", is_flag=True, help="Explain every rule.")
@@ -188,9 +207,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def _explain(error: Exception) -> None:
     from agentperf_lint.config import ConfigError
+    from agentperf_lint.launching import LaunchError
     from agentperf_rules import RulePackError
 
-    if isinstance(error, (ConfigError, RulePackError)):
+    if isinstance(error, (ConfigError, LaunchError, RulePackError)):
         click.echo(f"agentperf-lint: error: {error}", err=True)
         return
     if os.environ.get("AGENTPERF_DEBUG"):

@@ -140,7 +140,7 @@ class Recorder:
             code = frame.f_code
             known = files[code.co_filename]
             if known is not None:
-                if known.__class__ is dict:
+                if type(known) is dict:
                     site = known.get(frame.f_lasti)
                     if site is None or site.code is not code:
                         site = site_of(known, code, frame.f_lasti)

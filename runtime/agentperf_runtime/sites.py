@@ -93,7 +93,7 @@ class Files(dict[str, Known]):
 
     def is_application(self, code: CodeType) -> bool:
         """Whether `code` belongs to the application, not to a library."""
-        return self[code.co_filename].__class__ is dict
+        return type(self[code.co_filename]) is dict
 
 
 _crowded: dict[tuple[int, int], Site] = {}
@@ -128,10 +128,11 @@ class Stacks:
         self.relations: dict[str, tuple[str, Callable[[FrameType], str]]] = {}
         self.parent_frame: Callable[[], FrameType | None] = _no_frame
 
-    def frames(self, frame: FrameType | None, task_origin: Frames) -> tuple[Frames, str]:
+    def frames(self, frame: FrameType | None, task_origin: Frames, in_loop: bool = True) -> tuple[Frames, str]:
         """The application's frames from `frame` outwards and on into what created the task or fed the thread.
 
-        Returns them with the relation whose loading is on the way, or "".
+        Returns them with the relation whose loading is on the way, or "". `in_loop`: False where no loop runs yet,
+        so that what is about to start it belongs to the stack.
         """
         found: list[tuple[CodeType, int]] = []
         relation = ""
@@ -144,13 +145,13 @@ class Stacks:
                 frame, hopped = parent, True
             code = frame.f_code
             known = self.files[code.co_filename]
-            if known.__class__ is dict:
+            if type(known) is dict:
                 found.append((code, frame.f_lasti))
                 if len(found) == STACK_DEPTH:
                     return tuple(found), relation
             elif known is None:
                 relation = relation or self._relation(frame)
-            elif code.co_name in known:
+            elif in_loop and code.co_name in known:
                 return tuple([*found, *task_origin][:STACK_DEPTH]), relation
             frame = frame.f_back
         return tuple([*found, *self.thread_origin.frames][:STACK_DEPTH]), relation

@@ -75,8 +75,9 @@ class Handover:
         def create_task(loop: Any, coro: Any, **kwargs: Any) -> Any:
             try:
                 outer = scopes.current.get()
-                frames, _ = frames_of(sys._getframe(1), outer.origin if outer is not None else ())
-                is_child = loop.is_running() and current_task(loop) is not None
+                is_running = loop.is_running()
+                frames, _ = frames_of(sys._getframe(1), outer.origin if outer is not None else (), is_running)
+                is_child = is_running and current_task(loop) is not None
                 name = getattr(coro, "__qualname__", "") or type(coro).__qualname__
             except Exception:
                 recorder.errors += 1

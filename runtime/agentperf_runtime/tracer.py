@@ -216,7 +216,8 @@ class root(AbstractContextManager["Root | None"]):  # noqa: N801  # `with root("
     """Makes a block a unit of work of its own: an agent's run, a job of a queue."""
 
     def __init__(self, name: str, kind: RootKind = "agent") -> None:
-        self._name, self._kind = name, kind
+        self._name = name
+        self._kind: RootKind = kind
 
     def __enter__(self) -> Root | None:
         tracer = _active

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sized
+from threading import get_ident
 from time import perf_counter_ns
 from typing import Any
 
-from agentperf_runtime.recorder import Recorder
+from agentperf_runtime import scopes
+from agentperf_runtime.recorder import DONE, RAISED, Recorder
+
+_getframe = sys._getframe
 
 _ABSENT: Any = object()
 
@@ -34,6 +39,43 @@ def execute(original: Callable[..., Any], recorder: Recorder, batch_of: Callable
             if batch_of is not None:
                 batch = batch_of(parameters) or batch
             record("sql", operation, start, params, batch, -1, failed, end=end)
+
+    return traced
+
+
+def execute_plain(original: Callable[..., Any], recorder: Recorder) -> Any:
+    """`execute` for drivers that take nothing else: the shortest way from the call to the queue.
+
+    What `Recorder.record` does is written out here, as far as nothing unusual is met: calls are what costs.
+    """
+    record, hash_of, salt = recorder.record, recorder.hash_of, recorder.salt
+    queue, most, files = recorder.queue, recorder.max_pending, recorder.stacks.files
+    append, scope_of = queue.append, scopes.current.get
+
+    def traced(self: Any, operation: Any, parameters: Any = ()) -> Any:
+        start = perf_counter_ns()
+        try:
+            result = original(self, operation, parameters)
+        except BaseException:
+            record("sql", operation, start, *hash_of(parameters), -1, RAISED)
+            raise
+        end = perf_counter_ns()
+        try:
+            scope = scope_of()
+            frame = _getframe(1)
+            sites = files[frame.f_code.co_filename]
+            if scope is not None and type(sites) is dict:
+                site = sites.get(frame.f_lasti)
+                if site is not None and site.code is frame.f_code and not site.samples and len(queue) < most:
+                    if not scope.muted:
+                        params = hash((salt, parameters)) if parameters else 0
+                        on_loop = 1 if scope.ident and scope.ident == get_ident() else 0
+                        append(("sql", operation, start, end, params, 0, -1, 0, scope, site, on_loop, None))
+                    return result
+        except TypeError:
+            pass  # parameters that cannot be hashed as they are
+        record("sql", operation, start, *hash_of(parameters), -1, DONE, end=end)
+        return result
 
     return traced
 

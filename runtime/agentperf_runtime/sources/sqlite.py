@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from agentperf_runtime.sources.dbapi import execute, executemany
+from agentperf_runtime.sources.dbapi import execute_plain, executemany
 
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
@@ -68,7 +68,7 @@ class _Factories:
         if base in self._made:
             return self._made[base]
         methods = {
-            "execute": execute(getattr(base, "execute"), self._recorder),  # noqa: B009  # a type that mypy cannot know
+            "execute": execute_plain(getattr(base, "execute"), self._recorder),  # noqa: B009  # a type that mypy cannot know
             "executemany": executemany(getattr(base, "executemany"), self._recorder),  # noqa: B009
         }
         return self._make(base, methods)

@@ -1,0 +1,106 @@
+"""Runs programs under the tracer and reads what it wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from agentperf_runtime.launch import trace_files, traced_environment
+from agentperf_runtime.tracer import Options
+
+
+class Recorded(NamedTuple):
+    """One operation with its references resolved."""
+
+    kind: str
+    text: str
+    line: int
+    function: str
+    file: str
+    params: int
+    batch: int
+    rows: int
+    outcome: int
+    root: str
+    root_id: int
+    task: int
+    on_loop: bool
+    duration: int
+    tokens: tuple[int, int, int]
+
+
+class Trace:
+    """The records of one or more trace files."""
+
+    def __init__(self, path: Path) -> None:
+        self.files = [Path(name) for name in trace_files(str(path))]
+        self.records = [record for file in self.files for record in read(file)]
+        self.operations = [each for file in self.files for each in _operations(read(file))]
+
+    def of(self, kind: str) -> list[Recorded]:
+        return [each for each in self.operations if each.kind == kind]
+
+    def all(self, record: str) -> list[dict[str, Any]]:
+        """The records of one type."""
+        return [each for each in self.records if each["type"] == record]
+
+
+def read(file: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def _operations(records: list[dict[str, Any]]) -> Iterator[Recorded]:
+    statements = {each["id"]: each for each in records if each["type"] == "statement"}
+    sites = {each["id"]: each for each in records if each["type"] == "site"}
+    roots = {each["id"]: each for each in records if each["type"] == "root"}
+    columns = records[0]["columns"]
+    for record in records:
+        for row in record.get("rows", ()) if record["type"] == "ops" else ():
+            cell = dict(zip(columns, row))
+            statement, site, root = statements[cell["statement"]], sites.get(cell["site"]), roots[cell["root"]]
+            yield Recorded(
+                statement["kind"],
+                statement["text"],
+                site["line"] if site else 0,
+                site["function"] if site else "",
+                Path(site["path"]).name if site else "",
+                cell["params"],
+                cell["batch"],
+                cell["rows"],
+                cell["outcome"],
+                f"{root['kind']} {root['name']}",
+                cell["root"],
+                cell["task"],
+                bool(cell["thread"]),
+                cell["duration"],
+                (cell["input_tokens"], cell["output_tokens"], cell["continues"]),
+            )
+
+
+def run(
+    directory: Path,
+    source: str,
+    *arguments: str,
+    environment: Mapping[str, str] | None = None,
+    options: Options | None = None,
+    python: str = sys.executable,
+    check: bool = True,
+) -> Trace:
+    """Run `source` as `app.py` in `directory` under the tracer; unless told otherwise it must end well, silently."""
+    app = directory / "app.py"
+    app.write_text(textwrap.dedent(source), encoding="utf-8")
+    path = directory / "app.trace"
+    env = traced_environment(str(path), options or Options(), {**os.environ, **(environment or {})})
+    shown = subprocess.run(
+        [python, str(app), *arguments], cwd=directory, env=env, capture_output=True, text=True, check=False, timeout=60
+    )
+    if check:
+        assert shown.returncode == 0, shown.stderr
+        assert not shown.stderr
+    return Trace(path)
