@@ -14,14 +14,22 @@ _LONGEST_TEXT = 10_000
 _SQL_TOKEN = re.compile(
     r"""
       (?P<comment> --[^\n]* | /\*.*?\*/ )
-    | (?P<string> [EeNnBbXx]? ' (?: [^'\\] | '' | \\. )* (?: ' | \Z) )
-    | (?P<dollar> \$ (?P<tag> [A-Za-z_]\w* )? \$ .*? (?: \$ (?P=tag) \$ | \Z) | \$\$ .*? (?: \$\$ | \Z) )
-    | (?P<name> " [^"]* " | ` [^`]* ` | \[ [A-Za-z_] \w* \] )
+    | (?P<string> [EeNnBbXx]? ' (?: [^'\\] | '' | \\[^'] )* (?: ' | \\' .* ' | \\' .* \Z | \Z ) )
+    | (?P<dollar> \$\$ .*? (?: \$\$ | \Z) | \$ (?P<tag> [A-Za-z_]\w* ) \$ .*? (?: \$ (?P=tag) \$ | \Z) )
+    | (?P<quoted> " (?: [^"] | "" )* (?: " | \Z) )
+    | (?P<name> ` [^`]* ` | \[ [A-Za-z_] \w* \] )
     | (?P<bound> \$\d+ | %\(\w+\)s | %s | (?<![:\w]) :[A-Za-z_]\w* | (?<!\w) @p?\d+ | \?\d* )
     | (?P<number> (?<![\w.]) [-+]? (?: 0[xX][0-9a-fA-F]+ | (?: \d+ (?: \.\d* )? | \.\d+ ) (?: [eE][-+]?\d+ )? ) (?!\w) )
     """,
     re.VERBOSE | re.DOTALL,
 )
+# Where a double-quoted text is a value (MySQL, SQLite) and not a name: behind these, unless a dot follows.
+_BEFORE_VALUE = re.compile(
+    r"(?:[=<>|+*/%-]|\b(?:LIKE|ILIKE|THEN|ELSE|BETWEEN|AND|IN\s*\(|VALUES?\b.*[(,]))\s*$", re.IGNORECASE | re.DOTALL
+)
+_LISTED = re.compile(r"\bIN\s*\([^()]*,\s*$", re.IGNORECASE)
+_NAME_IN_QUOTES = re.compile(r'"[\w$. -]+"')
+
 _SPACE = re.compile(r"\s+")
 _LIST = re.compile(r"\(\s*\?(?:\s*,\s*\?)+\s*\)")
 _IN_LIST = re.compile(r"\bIN\s*\(\s*\?(?:\s*,\s*\?)*\s*\)", re.IGNORECASE)
@@ -58,7 +66,7 @@ def _sql(text: str) -> Statement:
     def replaced(match: re.Match[str]) -> str:
         nonlocal changed
         kind = match.lastgroup
-        if kind == "name":
+        if kind == "name" or (kind == "quoted" and _is_name(match)):
             return match[0]
         if kind == "comment":
             return " "
@@ -78,6 +86,14 @@ def _sql(text: str) -> Statement:
         plain = plain[: rows.end(1)] + plain[rows.end(2) :]
     plain = _IN_LIST.sub(lambda match: f"{match[0].partition('(')[0]}(?)", plain)
     return Statement(plain[:_LONGEST_TEXT], batch if batch > 1 else 0, changed or was_cut)
+
+
+def _is_name(match: re.Match[str]) -> bool:
+    if not _NAME_IN_QUOTES.fullmatch(match[0]):
+        return False
+    before = match.string[: match.start()]
+    is_value = _BEFORE_VALUE.search(before[-2_000:]) or _LISTED.search(before[-2_000:])
+    return not is_value or match.string[match.end() : match.end() + 1] == "."
 
 
 def _top_level_groups(text: str) -> int:
