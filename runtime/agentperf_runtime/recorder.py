@@ -10,16 +10,19 @@ import sys
 import time
 from collections import deque
 from threading import get_ident
+from types import CodeType
 from typing import Any, NamedTuple
 
 from agentperf_runtime import scopes
 from agentperf_runtime.scopes import Root, Scope, Scopes
-from agentperf_runtime.sites import Files, Frames, Site, Stacks, site_of
+from agentperf_runtime.sites import KEY_SHIFT, Files, Frames, Site, Stacks, site_of
 
 _perf = time.perf_counter_ns
 _getframe = sys._getframe
 
 DONE, RAISED = 0, 1
+
+_GUESSES, _GUESSED_CALLERS = 4, 1_000
 
 
 class Operation(NamedTuple):
@@ -56,7 +59,8 @@ class Ended(NamedTuple):
 class Recorder:
     """The queue between the application and the writer, bounded by `max_pending` entries.
 
-    `record` is what sources call; it never raises. `salt` makes the hashes of parameters useless outside.
+    `record` is what sources call; it never raises. `salt` makes the hashes of parameters useless outside. `recent` has
+    the site that was met last for each offset of an instruction, `guesses` how far away the application may be.
     """
 
     def __init__(self, stacks: Stacks, salt: int, max_pending: int = 200_000) -> None:
@@ -67,6 +71,9 @@ class Recorder:
         self.stacks = stacks
         self.salt = salt
         self.scopes: Scopes | None = None
+        self.recent: dict[int, Site] = {}
+        self.guesses: dict[int, tuple[tuple[int, CodeType], ...]] = {}
+        self._callers: list[CodeType] = []
 
     def put(self, entry: Any) -> None:
         """Queue anything that the writer knows, unless the queue is full."""
@@ -134,27 +141,41 @@ class Recorder:
 
     def site(self, frame: Any, scope: Scope | None = None) -> Site | None:
         """The call site of an operation called from `frame` (library frames are skipped)."""
-        first = frame
-        files = self.stacks.files
+        first = last = frame
+        files, depth = self.stacks.files, 0
         while frame is not None:
             code = frame.f_code
             known = files[code.co_filename]
             if known is not None:
                 if type(known) is dict:
-                    site = known.get(frame.f_lasti)
+                    site = known.get(code.co_firstlineno << KEY_SHIFT | frame.f_lasti)
                     if site is None or site.code is not code:
                         site = site_of(known, code, frame.f_lasti)
+                    self.recent[frame.f_lasti] = site
                     if site.samples:
                         self._sample(site, first, scope)
+                    elif depth > 1:
+                        self._remember(first.f_code, depth, last.f_code)
                     return site
                 if code.co_name in known:
                     break
-            frame = frame.f_back
+            last, frame, depth = frame, frame.f_back, depth + 1
         scope = scope or scopes.current.get()
         site = self.stacks.outer_site(first, scope.origin if scope is not None else ())
         if site is not None and site.samples:
             self._sample(site, first, scope)
         return site
+
+    def _remember(self, caller: CodeType, depth: int, library: CodeType) -> None:
+        """Note that `depth` frames above `caller` the application begins, below a call from `library`.
+
+        To look at a frame makes an object of it, which is what walking costs; one that is guessed can be looked at
+        alone. A guess holds when that library's function is met there again with the application behind it.
+        """
+        known = self.guesses.get(id(caller), ())
+        if len(self.guesses) < _GUESSED_CALLERS and len(known) < _GUESSES and (depth - 1, library) not in known:
+            self.guesses[id(caller)] = ((depth - 1, library), *known)
+            self._callers.append(caller)  # so that its id stays its own
 
     def here(self, depth: int = 1) -> Site | None:
         """The call site of whoever called the caller, for operations that end elsewhere."""

@@ -36,20 +36,26 @@ _LOOP_FUNCTIONS = {
 class Site:
     """One call site: an instruction of an application's function.
 
-    `samples` is how many of the next operations here have their stack kept; the writer gives more now and then.
+    `samples` is how many of the next operations here have their stack kept; the writer gives more now and then, and
+    keeps its own figures here: operations seen, and the number of the site in the file `segment`.
     """
 
-    __slots__ = ("code", "count", "lasti", "samples")
+    __slots__ = ("code", "count", "lasti", "number", "samples", "segment")
 
     def __init__(self, code: CodeType, lasti: int) -> None:
         self.code = code
         self.lasti = lasti
         self.samples = FIRST_SAMPLES
         self.count = 0
+        self.number = 0
+        self.segment = -1
 
 
 FileSites = dict[int, Site]
-"""The sites of one application file by the offset of their instruction (others are in `_crowded`)."""
+"""The sites of one application file by the first line of their function and the offset of the instruction."""
+
+KEY_SHIFT = 20
+"""A key is `co_firstlineno << KEY_SHIFT | f_lasti`."""
 
 Frames = tuple[tuple[CodeType, int], ...]
 """Code objects and offsets of instructions, innermost first."""
@@ -100,14 +106,15 @@ _crowded: dict[tuple[int, int], Site] = {}
 
 
 def site_of(sites: FileSites, code: CodeType, lasti: int) -> Site:
-    """The site of an instruction, made when it is new. Two functions of a file may share an offset."""
-    site = sites.get(lasti)
+    """The site of an instruction, made when it is new. Functions that begin in one line may share an offset."""
+    key = code.co_firstlineno << KEY_SHIFT | lasti
+    site = sites.get(key)
     if site is None:
-        site = sites.setdefault(lasti, Site(code, lasti))
+        site = sites.setdefault(key, Site(code, lasti))
     if site.code is code:
         return site
-    key = (id(code), lasti)  # the site keeps its code alive, so that the number stays its own
-    return _crowded.get(key) or _crowded.setdefault(key, Site(code, lasti))
+    crowded = (id(code), lasti)  # the site keeps its code alive, so that the number stays its own
+    return _crowded.get(crowded) or _crowded.setdefault(crowded, Site(code, lasti))
 
 
 class ThreadOrigin(threading.local):

@@ -17,18 +17,19 @@ from typing import Any, TextIO
 from agentperf_runtime.recorder import Ended, Recorder, SampledStack
 from agentperf_runtime.scopes import Root
 from agentperf_runtime.sites import Frames, Site, function_of, lines_of
-from agentperf_runtime.statements import Statement, cleaned
+from agentperf_runtime.statements import cleaned
 
 SCHEMA = 1
-COLUMNS = (
-    "statement", "start", "duration", "params", "batch", "rows", "outcome", "root", "task", "site", "thread",
-    "input_tokens", "output_tokens", "continues",
-)  # fmt: skip
+COLUMNS = {
+    "statement": 0, "start": 0, "duration": 0, "params": 0, "batch": 0, "rows": -1, "outcome": 0, "root": 0, "task": 0,
+    "site": 0, "thread": 0, "input_tokens": 0, "output_tokens": 0, "continues": 0,
+}  # fmt: skip
+"""Columns of operations and the value of each where a line leaves the column out."""
+
 FLUSH_SECONDS = 0.5
-_ROWS_PER_LINE = 1_000
-_STACKS_PER_SITE = 32
+_OPERATIONS_PER_LINE = 2_000
 _REMEMBERED_TEXTS = 20_000
-_NO_TOKENS = (0, 0, 0)
+_STACKS_PER_SITE = 32
 
 
 class Line(dict[str, Any]):
@@ -61,9 +62,11 @@ class Writer:
         self._clock = time.perf_counter_ns()
         self._recorded = 0
         self._counted = (-1, -1, -1)
-        self._texts: dict[tuple[str, str], Statement] = {}
+        self._texts: dict[tuple[str, Any], tuple[int, int, bool]] = {}
         self._statements: dict[tuple[str, str], int] = {}
-        self._sites: dict[Site, int] = {}
+        self._sites = 0
+        self._begun: list[list[Any]] = []
+        self._ended: list[Root] = []
         self._stacks: dict[Site, set[tuple[Frames, str]]] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -105,19 +108,23 @@ class Writer:
         if self._stream is None:
             return
         queue = self.recorder.queue
-        rows: list[list[int]] = []
+        operations: list[tuple[Any, ...]] = []
         for _ in range(len(queue)):
             try:
                 entry = queue.popleft()
             except IndexError:
                 break
+            if entry.__class__ is tuple:
+                operations.append(entry)
+                if len(operations) >= _OPERATIONS_PER_LINE:
+                    self._write_operations(operations)
+                continue
             try:
-                self._take(entry, rows)
+                self._take(entry)
             except Exception:
                 self.recorder.errors += 1
-            if len(rows) >= _ROWS_PER_LINE:
-                self._write_rows(rows)
-        self._write_rows(rows)
+        self._write_operations(operations)
+        self._write_roots()
         for extra in self.extra:
             line = extra()
             if line is not None:
@@ -127,41 +134,81 @@ class Writer:
         if self._size > self.max_bytes:
             self._rotate()
 
-    def _take(self, entry: Any, rows: list[list[int]]) -> None:
-        if entry.__class__ is tuple:
-            rows.append(self._row(*entry))
-        elif entry.__class__ is SampledStack:
+    def _take(self, entry: Any) -> None:
+        if entry.__class__ is SampledStack:
             self._write_stack(entry)
         elif entry.__class__ is Ended:
-            root = entry.root
-            self._root_id(root)
-            end = root.end - self._clock
-            self._write({"type": "root_end", "id": root.serial, "name": root.name, "end": end, "outcome": root.outcome})
+            self._ended.append(entry.root)
         elif entry.__class__ is Line:
             self._write_line(entry)
 
-    def _row(
-        self, kind: str, text: str, start: int, end: int, params: int, batch: int, rows: int, outcome: int,
-        scope: Any, site: Site | None, on_loop: int, tokens: tuple[int, int, int] | None,
-    ) -> list[int]:  # fmt: skip
-        self._recorded += 1
-        statement = self._texts.get((kind, text)) or self._clean(kind, text)
-        if statement.changed:
-            params = hash((self.recorder.salt, params, text))
-        inputs, outputs, continues = tokens or _NO_TOKENS
-        return [
-            self._statement_id(kind, statement.text), start - self._clock, end - start, params,
-            batch or statement.batch, rows, outcome, self._root_id(scope.root), scope.task, self._site_id(site),
-            on_loop, inputs, outputs, continues,
-        ]  # fmt: skip
+    def _write_operations(self, operations: list[tuple[Any, ...]]) -> None:
+        """One line with a column for each field, of which those with nothing to say are left out."""
+        if not operations:
+            return
+        clock, texts, salt, segment = self._clock, self._texts, self.recorder.salt, self._segment
+        columns: dict[str, list[int]] = {name: [] for name in COLUMNS}
+        add_statement, add_start = columns["statement"].append, columns["start"].append
+        add_duration, add_params = columns["duration"].append, columns["params"].append
+        add_batch, add_rows, add_outcome = columns["batch"].append, columns["rows"].append, columns["outcome"].append
+        add_root, add_task, add_site = columns["root"].append, columns["task"].append, columns["site"].append
+        add_thread = columns["thread"].append
+        for number, operation in enumerate(operations):
+            kind, text, start, end, params, batch, rows, outcome, scope, site, on_loop, tokens = operation
+            known = texts.get((kind, text))
+            if known is None:
+                known = self._statement(kind, text)
+            identifier, elements, changed = known
+            root = scope.root
+            if root.segment != segment:
+                self._new_root(root)
+            if site is None:
+                add_site(0)
+            else:
+                count = site.count = site.count + 1
+                if not count & (count - 1):
+                    site.samples += 1  # what calls a helper shows early, and again at every doubling
+                add_site(site.number if site.segment == segment else self._site_id(site))
+            add_statement(identifier)
+            add_start(start - clock)
+            add_duration(end - start)
+            add_params(hash((salt, params, text)) if changed else params)
+            add_batch(batch or elements)
+            add_rows(rows)
+            add_outcome(outcome)
+            add_root(root.serial)
+            add_task(scope.task)
+            add_thread(on_loop)
+            if tokens is not None:
+                for name, value in zip(("input_tokens", "output_tokens", "continues"), tokens):
+                    column = columns[name]
+                    column.extend([0] * (number - len(column)))
+                    column.append(value)
+        self._recorded += len(operations)
+        self._write_roots()
+        written: dict[str, Any] = {"type": "ops", "count": len(operations)}
+        for name, default in COLUMNS.items():
+            column = columns[name]
+            if column and (column.count(default) != len(column)):
+                column.extend([default] * (len(operations) - len(column)))
+                written[name] = column
+        operations.clear()
+        self._write(written)
 
-    def _clean(self, kind: str, text: Any) -> Statement:
+    def _statement(self, kind: str, text: Any) -> tuple[int, int, bool]:
+        """Identifier of the statement that may be written for `text`, elements in it, whether values were taken out."""
+        plain = text
         if not isinstance(text, str):
-            text = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+            plain = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
         if len(self._texts) >= _REMEMBERED_TEXTS:
             self._texts.clear()
-        statement = self._texts[kind, text] = cleaned(kind, text)
-        return statement
+        statement = cleaned(kind, plain)
+        known = (self._statement_id(kind, statement.text), statement.batch, statement.changed)
+        try:
+            self._texts[kind, text] = known
+        except TypeError:
+            pass  # a statement object that cannot be a key
+        return known
 
     # --- what is written once for each file ------------------------------------------------------------------
 
@@ -172,28 +219,33 @@ class Writer:
             self._write({"type": "statement", "id": number, "kind": kind, "text": text})
         return number
 
-    def _root_id(self, root: Root) -> int:
-        if root.segment != self._segment:
-            root.segment = self._segment
-            line = {"type": "root", "id": root.serial, "kind": root.kind, "name": root.name, "parent": root.parent}
-            self._write({**line, "start": root.start - self._clock})
-        return root.serial
+    def _new_root(self, root: Root) -> None:
+        root.segment = self._segment
+        self._begun.append([root.serial, root.kind, root.name, root.parent, root.start - self._clock])
 
-    def _site_id(self, site: Site | None) -> int:
-        if site is None:
-            return 0
-        site.count += 1
-        if not site.count & (site.count - 1):
-            site.samples += 1  # what calls a helper shows early, and again after a while: at every doubling
-        number = self._sites.get(site)
-        if number is None:
-            number = self._sites[site] = len(self._sites) + 1
+    def _write_roots(self) -> None:
+        for root in self._ended:
+            if root.segment != self._segment:
+                self._new_root(root)
+        if self._begun:
+            self._write({"type": "roots", "rows": self._begun})
+            self._begun = []
+        if self._ended:
+            rows = [[root.serial, root.name, root.end - self._clock, root.outcome] for root in self._ended]
+            self._ended.clear()
+            self._write({"type": "roots_end", "rows": rows})
+
+    def _site_id(self, site: Site) -> int:
+        if site.segment != self._segment:
+            self._sites += 1
+            site.segment, site.number = self._segment, self._sites
             path, line, function = place_of(site.code, site.lasti)
             end_line = lines_of(site.code, site.lasti)[1]
             self._write(
-                {"type": "site", "id": number, "path": path, "line": line, "end_line": end_line, "function": function}
-            )
-        return number
+                {"type": "site", "id": site.number, "path": path, "line": line, "end_line": end_line,
+                 "function": function}
+            )  # fmt: skip
+        return site.number
 
     def _write_stack(self, stack: SampledStack) -> None:
         known = self._stacks.setdefault(stack.site, set())
@@ -205,18 +257,16 @@ class Writer:
 
     # --- files --------------------------------------------------------------------------------------------
 
-    def _write_rows(self, rows: list[list[int]]) -> None:
-        if rows:
-            self._write({"type": "ops", "rows": rows})
-            rows.clear()
-
     def _write_line(self, line: Line) -> None:
         fields: dict[str, Any] = dict(line)
         for name in line.times:
             fields[name] -= self._clock
         root = fields.get("root")
         if isinstance(root, Root):
-            fields["root"] = self._root_id(root)
+            if root.segment != self._segment:
+                self._new_root(root)
+                self._write_roots()
+            fields["root"] = root.serial
         site = fields.get("site")
         if isinstance(site, Site):
             fields["site"] = self._site_id(site)
@@ -244,7 +294,8 @@ class Writer:
         self._segment += 1
         self._size = 0
         self._statements.clear()
-        self._sites.clear()
+        self._texts.clear()
+        self._sites = 0
         self._stacks.clear()
         self._counted = (-1, -1, -1)
         self._clock = time.perf_counter_ns()
@@ -252,7 +303,7 @@ class Writer:
             {
                 "type": "header", "schema": SCHEMA, "pid": os.getpid(), "parent_pid": os.getppid(),
                 "python": sys.version.partition(" ")[0], "cwd": _STARTED_IN, "wall_start": time.time(),
-                "clock_start": self._clock, "columns": COLUMNS, **self.header,
+                "clock_start": self._clock, "columns": list(COLUMNS), **self.header,
             }
         )  # fmt: skip
         self._stream.flush()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from agentperf_runtime.launch import trace_files, traced_environment
 from agentperf_runtime.tracer import Options
+from agentperf_runtime.writer import COLUMNS
 
 
 class Recorded(NamedTuple):
@@ -58,10 +59,13 @@ def read(file: Path) -> list[dict[str, Any]]:
 def _operations(records: list[dict[str, Any]]) -> Iterator[Recorded]:
     statements = {each["id"]: each for each in records if each["type"] == "statement"}
     sites = {each["id"]: each for each in records if each["type"] == "site"}
-    roots = {each["id"]: each for each in records if each["type"] == "root"}
-    columns = records[0]["columns"]
+    roots = {row[0]: row for each in records if each["type"] == "roots" for row in each["rows"]}
     for record in records:
-        for row in record.get("rows", ()) if record["type"] == "ops" else ():
+        if record["type"] != "ops":
+            continue
+        columns = {name: record.get(name, [default] * record["count"]) for name, default in COLUMNS.items()}
+        assert all(len(column) == record["count"] for column in columns.values())
+        for row in zip(*columns.values()):
             cell = dict(zip(columns, row))
             statement, site, root = statements[cell["statement"]], sites.get(cell["site"]), roots[cell["root"]]
             yield Recorded(
@@ -74,7 +78,7 @@ def _operations(records: list[dict[str, Any]]) -> Iterator[Recorded]:
                 cell["batch"],
                 cell["rows"],
                 cell["outcome"],
-                f"{root['kind']} {root['name']}",
+                f"{root[1]} {root[2]}",
                 cell["root"],
                 cell["task"],
                 bool(cell["thread"]),

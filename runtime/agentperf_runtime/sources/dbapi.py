@@ -49,7 +49,7 @@ def execute_plain(original: Callable[..., Any], recorder: Recorder) -> Any:
     What `Recorder.record` does is written out here, as far as nothing unusual is met: calls are what costs.
     """
     record, hash_of, salt = recorder.record, recorder.hash_of, recorder.salt
-    queue, most, files = recorder.queue, recorder.max_pending, recorder.stacks.files
+    queue, most, recent, guesses = recorder.queue, recorder.max_pending, recorder.recent, recorder.guesses
     append, scope_of = queue.append, scopes.current.get
 
     def traced(self: Any, operation: Any, parameters: Any = ()) -> Any:
@@ -62,18 +62,26 @@ def execute_plain(original: Callable[..., Any], recorder: Recorder) -> Any:
         end = perf_counter_ns()
         try:
             scope = scope_of()
-            frame = _getframe(1)
-            sites = files[frame.f_code.co_filename]
-            if scope is not None and type(sites) is dict:
-                site = sites.get(frame.f_lasti)
-                if site is not None and site.code is frame.f_code and not site.samples and len(queue) < most:
-                    if not scope.muted:
-                        params = hash((salt, parameters)) if parameters else 0
-                        on_loop = 1 if scope.ident and scope.ident == get_ident() else 0
-                        append(("sql", operation, start, end, params, 0, -1, 0, scope, site, on_loop, None))
+            if scope is not None and len(queue) < most:
+                if scope.muted:
                     return result
-        except TypeError:
-            pass  # parameters that cannot be hashed as they are
+                frame: Any = _getframe(1)
+                site = recent.get(frame.f_lasti)
+                if site is None or site.code is not frame.f_code:
+                    # Frames that are not looked at cost nothing: straight to where the application began last time.
+                    for depth, library in guesses.get(id(frame.f_code), ()):
+                        guessed: Any = _getframe(1 + depth)
+                        if guessed.f_code is library:
+                            frame = guessed.f_back
+                            site = recent.get(frame.f_lasti)
+                            break
+                if site is not None and site.code is frame.f_code and not site.samples:
+                    params = hash((salt, parameters)) if parameters else 0
+                    on_loop = 1 if scope.ident and scope.ident == get_ident() else 0
+                    append(("sql", operation, start, end, params, 0, -1, 0, scope, site, on_loop, None))
+                    return result
+        except (TypeError, ValueError, AttributeError):
+            pass  # parameters that cannot be hashed as they are, or a stack that is not as deep as was guessed
         record("sql", operation, start, *hash_of(parameters), -1, DONE, end=end)
         return result
 
