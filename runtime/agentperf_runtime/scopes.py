@@ -13,15 +13,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import Context, ContextVar
+from contextvars import ContextVar
 from typing import Any, Literal
 
 from agentperf_runtime.sites import Frames
 
 RootKind = Literal["request", "websocket", "task", "celery", "agent", "test", "thread", "script"]
 
-_serials = itertools.count(1)
-_tasks = itertools.count(1)
+_next_serial = itertools.count(1).__next__
+next_task = itertools.count(1).__next__
+"""Gives every task a number of its own; `id(task)` comes back."""
 
 
 class Root:
@@ -33,7 +34,7 @@ class Root:
     __slots__ = ("end", "kind", "name", "outcome", "parent", "sampled", "segment", "serial", "start")
 
     def __init__(self, kind: RootKind, name: str, parent: int = 0, sampled: bool = True) -> None:
-        self.serial = next(_serials)
+        self.serial = _next_serial()
         self.kind = kind
         self.name = name
         self.parent = parent
@@ -131,19 +132,3 @@ class Scopes:
             outcome = "ok"
         finally:
             self.end(root, token, outcome)
-
-    def created_task(self, create: Callable[[], Any], name: str, is_child: bool, origin: Frames, context: Any) -> Any:
-        """What `create()` returns, with a scope of its own in the context that the task gets."""
-        outer = current.get()
-        if is_child and outer is not None:
-            scope = Scope(outer.root, next(_tasks), origin, threading.get_ident(), outer.muted)
-        else:
-            scope = Scope(self.new_root("task", name), next(_tasks), origin, threading.get_ident())
-        if isinstance(context, Context):
-            context.run(current.set, scope)
-            return create()
-        token = current.set(scope)
-        try:
-            return create()
-        finally:
-            current.reset(token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from threading import get_ident
 from types import ModuleType
 from typing import Any
 
@@ -12,6 +13,8 @@ from agentperf_runtime.patching import Patches
 from agentperf_runtime.recorder import Recorder
 from agentperf_runtime.scopes import Scope, Scopes
 from agentperf_runtime.sites import Frames
+
+_getframe = sys._getframe
 
 
 class Carried:
@@ -68,22 +71,37 @@ class Handover:
         self._patches.replace(module.Loop, "create_task", self._create_task)
 
     def _create_task(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        recorder, handed = self._recorder, self._scopes
-        frames_of = recorder.stacks.frames
-        current_task = sys.modules["asyncio.tasks"].current_task
+        recorder, new_root = self._recorder, self._scopes.new_root
+        frames_of, scope_of, enter, leave = (
+            recorder.stacks.frames, scopes.current.get, scopes.current.set, scopes.current.reset
+        )  # fmt: skip
+        current_task, next_task = sys.modules["asyncio.tasks"].current_task, scopes.next_task
 
         def create_task(loop: Any, coro: Any, **kwargs: Any) -> Any:
             try:
-                outer = scopes.current.get()
+                outer = scope_of()
                 is_running = loop.is_running()
-                frames, _ = frames_of(sys._getframe(1), outer.origin if outer is not None else (), is_running)
-                is_child = is_running and current_task(loop) is not None
-                name = getattr(coro, "__qualname__", "") or type(coro).__qualname__
+                if is_running and outer is not None and current_task(loop) is not None:
+                    origin, _ = frames_of(_getframe(1), outer.origin)
+                    scope = Scope(outer.root, next_task(), origin, get_ident(), outer.muted)
+                else:
+                    # What a server's callback starts is a root of its own; no application's code is above it.
+                    name = getattr(coro, "__qualname__", None) or type(coro).__qualname__
+                    origin = () if is_running else frames_of(_getframe(1), (), in_loop=False)[0]
+                    scope = Scope(new_root("task", name), next_task(), origin, get_ident())
+                context = kwargs.get("context")
+                if context is not None:
+                    context.run(enter, scope)
             except Exception:
                 recorder.errors += 1
                 return original(loop, coro, **kwargs)
-            context = kwargs.get("context")
-            return handed.created_task(lambda: original(loop, coro, **kwargs), name, is_child, frames, context)
+            if context is not None:
+                return original(loop, coro, **kwargs)
+            token = enter(scope)
+            try:
+                return original(loop, coro, **kwargs)
+            finally:
+                leave(token)
 
         return create_task
 
