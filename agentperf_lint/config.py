@@ -59,6 +59,26 @@ class ConfigError(Exception):
     """The configuration or a command-line option cannot be used; the message names the file or option and the key."""
 
 
+Detector = Literal["default", "gap"]
+
+
+class TraceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """The keys of `[tool.agentperf-lint.trace]`: what of a trace is worth telling.
+
+    `min_operations` of one key in one root make an N+1 cluster, `min_duplicates` identical ones a duplicate.
+    `slow_operation` (seconds) makes a bottleneck, `stall_limit` (seconds) a stall; operations that their task waits
+    for `poll_interval` seconds between are a timer. `ignore` are patterns of `path:function` or of statements.
+    """
+
+    min_operations: int = 6
+    min_duplicates: int = 6
+    slow_operation: float = 0.5
+    stall_limit: float = 0.05
+    poll_interval: float = 0.5
+    detector: Detector = "default"
+    ignore: tuple[str, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
     """The keys of `[tool.agentperf-lint]`. An empty `select` means every rule; `jobs` 0 one process per processor."""
 
@@ -73,6 +93,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     output_format: OutputFormat = "full"
     jobs: int = 0
     cache_dir: str = ""
+    trace: TraceSettings = TraceSettings()
 
     def all_excluded(self) -> tuple[str, ...]:
         """The patterns (gitignore syntax) of files and directories that are not looked for."""
@@ -165,9 +186,19 @@ def _from_table(table: Mapping[str, Any], path: Path, directory: Path) -> Config
         raise ConfigError(f"{path}: {_explained(str(error))}") from error
     if settings.jobs < 0:
         raise ConfigError(f"{path}: {TABLE}.jobs: must not be negative")
+    _check_trace(settings.trace, f"{path}: {TABLE}.trace.")
     cache_dir = os.path.join(directory, os.path.expanduser(settings.cache_dir)) if settings.cache_dir else ""
     values = {name: getattr(settings, name) for name in settings.__struct_fields__}
     return Config(**{**values, "cache_dir": cache_dir}, directory=os.path.abspath(directory), file=str(path))
+
+
+def _check_trace(settings: TraceSettings, where: str) -> None:
+    for key, least in (("min-operations", 2), ("min-duplicates", 2)):
+        if getattr(settings, key.replace("-", "_")) < least:
+            raise ConfigError(f"{where}{key}: must be at least {least}")
+    for key in ("slow-operation", "stall-limit", "poll-interval"):
+        if not getattr(settings, key.replace("-", "_")) > 0:
+            raise ConfigError(f"{where}{key}: must be more than 0 seconds")
 
 
 def _suggestion(key: str) -> str:

@@ -53,6 +53,14 @@ def confirm(path: str, source: bytes, suspects: Sequence[Suspect], rules: Mappin
     return [found[index] for index in sorted(found)]
 
 
+def shape_of(source: bytes, suspect: Suspect) -> Shape | None:
+    """The suspect's expression in `source` with its whole function around it; None when LibCST cannot read that."""
+    lines = _LINE_END.split(_decoded(source))
+    ((first, last, _),) = _excerpts(lines, [suspect], [0])
+    excerpt = _Excerpt(lines, first, last, [suspect])
+    return excerpt.shape(suspect, excerpt.place(suspect), "function")
+
+
 def _decoded(source: bytes) -> str:
     try:
         return source.decode("utf-8-sig")

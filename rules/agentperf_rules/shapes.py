@@ -159,7 +159,7 @@ def loop_verdict(suspect: Suspect, shape: Shape) -> Verdict:
         return Verdict(None, "started together, which is how to do it")
     reason = "no loop"
     for depth, loop in enumerate(loops):
-        verdict = _Judge(suspect, shape, path, loop, inner=depth == 0).verdict()
+        verdict = LoopJudge(suspect, shape, path, loop, inner=depth == 0).verdict()
         if verdict.limit is not None:
             limit = at_most(verdict.limit, "possible") if fan_out and _is_bounded(path, shape) else verdict.limit
             return Verdict(limit, verdict.reason, loop, fan_out)
@@ -268,7 +268,7 @@ def _is_bounded(path: tuple[cst.CSTNode, ...], shape: Shape) -> bool:
     )
 
 
-class _Judge:
+class LoopJudge:
     """The question for one call and one loop."""
 
     def __init__(

@@ -1,0 +1,243 @@
+"""Puts what the source suspects and what the trace saw on one line where both mean the same place."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from agentperf_lint.checklist.items import Item, StaticEvidence
+from agentperf_lint.checklist.observed import Observed, Scene, is_library
+from agentperf_lint.checklist.sources import plain_name, shown_path
+from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece
+from agentperf_rules.model import CONFIDENCES, Confidence, Finding
+
+_FAMILY = {"n_plus_one": "loop", "duplicate": "loop", "stall": "blocking", "cold_import": "blocking", "bottleneck": "blocking"}
+
+_OFTEN = 20  # operations, or roots, after which silence says something
+_MEASURABLE = 0.001  # seconds
+_HARDLY_REPEATED = 2  # operations in one root
+
+
+def joined(
+    scene: Scene, observed: Sequence[Observed], findings: Sequence[Finding], min_confidence: Confidence
+) -> list[Item]:
+    """The items of a checklist: confirmed, observed and suspected ones.
+
+    `findings` may hold possible ones: these are joined, but not shown alone unless `min_confidence` says so.
+    """
+    matching = _Matching(scene, findings)
+    items = []
+    used: set[int] = set()
+    for each in observed:
+        found = matching.of(each)
+        used.update(found)
+        items.append(_confirmed(each.item, [findings[index] for index in found]))
+    least = CONFIDENCES.index(min_confidence)
+    history = _History(scene) if len(used) < len(findings) else None
+    for index, finding in enumerate(findings):
+        if index not in used and history is not None and CONFIDENCES.index(finding.confidence) >= least:
+            items.append(_suspected(finding, history.refutation(finding)))
+    return items
+
+
+class _Matching:
+    """Finds the findings that speak of the place of an item."""
+
+    def __init__(self, scene: Scene, findings: Sequence[Finding]) -> None:
+        self.scene = scene
+        self.findings = findings
+        self.by_path: dict[str, list[int]] = defaultdict(list)
+        for index, finding in enumerate(findings):
+            self.by_path[finding.path].append(index)
+        started = [piece.header.wall_start for piece in scene.trace.pieces]
+        self.started = min(started, default=0.0)
+
+    def of(self, observed: Observed) -> list[int]:
+        """Indices of the findings at one of the item's frames, or else in its loop."""
+        family = _FAMILY.get(observed.item.kind)
+        frames = [(shown_path(path), line, plain_name(function)) for path, line, function in observed.frames]
+        found = [index for frame in frames for index in self._at(frame, family)]
+        if not found:
+            found = self._in_loop(observed.item, family)
+        if not found and frames:
+            found = self._in_edited(observed.frames[0], family)
+        return list(dict.fromkeys(found))
+
+    def _of_family(self, path: str, family: str | None) -> Iterable[int]:
+        return (index for index in self.by_path.get(path, ()) if self.findings[index].kind == family)
+
+    def _at(self, frame: Frame, family: str | None) -> list[int]:
+        path, line, function = frame
+        return [
+            index
+            for index in self._of_family(path, family)
+            if _is_in_statement(self.findings[index], line) and _is_same_function(self.findings[index].function, function)
+        ]
+
+    def _in_loop(self, item: Item, family: str | None) -> list[int]:
+        """Findings inside the loop that was seen to repeat the item."""
+        if item.loop is None:
+            return []
+        code = self.scene.sources.code(os.path.abspath(item.loop.path))
+        statement = code.statement(item.loop.line) if code is not None else None
+        if statement is None:
+            return []
+        lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
+        return [
+            index
+            for index in self._of_family(item.loop.path, family)
+            if self.findings[index].line in lines and self.findings[index].function == item.loop.function
+        ]
+
+    def _in_edited(self, frame: Frame, family: str | None) -> list[int]:
+        """The only finding of its family in the function, when the file has changed since it was traced."""
+        path, _, function = frame
+        try:
+            if os.stat(path).st_mtime <= self.started:
+                return []
+        except OSError:
+            return []
+        found = [
+            index
+            for index in self._of_family(shown_path(path), family)
+            if _is_same_function(self.findings[index].function, plain_name(function))
+        ]
+        return found if len(found) == 1 else []
+
+
+def _is_in_statement(finding: Finding, line: int) -> bool:
+    first = min(finding.line, finding.statement_line or finding.line)
+    return first <= line <= max(finding.end_line, finding.statement_end_line)
+
+
+def _is_same_function(known: str, traced: str) -> bool:
+    """Qualified names; the traced one may be bare, and either may name a lambda inside."""
+    known, traced = (name.removesuffix(".<lambda>") for name in (known, traced))
+    return known == traced or known.rpartition(".")[2] == traced
+
+
+def _confirmed(item: Item, findings: Sequence[Finding]) -> Item:
+    if not findings:
+        return item
+    surest = max(findings, key=lambda finding: CONFIDENCES.index(finding.confidence))
+    remedy = surest.remedy if item.kind == "stall" and surest.remedy else item.remedy
+    return msgspec.structs.replace(
+        item,
+        status="confirmed",
+        remedy=remedy,
+        message=item.message.removesuffix(item.remedy) + remedy,
+        evidence=(*item.evidence, *map(_evidence, findings)),
+    )
+
+
+def _suspected(finding: Finding, refutation: str) -> Item:
+    return Item(
+        code=finding.code,
+        name=finding.name,
+        kind=finding.kind,  # type: ignore[arg-type]  # the kinds of rules are among those of items
+        status="suspected",
+        path=finding.path,
+        line=finding.line,
+        end_line=finding.end_line,
+        function=finding.function,
+        severity=finding.severity,
+        message=finding.message,
+        remedy=finding.remedy,
+        evidence=(_evidence(finding),),
+        refuted=bool(refutation),
+        reason=refutation,
+    )
+
+
+def _evidence(finding: Finding) -> StaticEvidence:
+    return StaticEvidence(
+        code=finding.code,
+        name=finding.name,
+        path=finding.path,
+        line=finding.line,
+        end_line=finding.end_line,
+        function=finding.function,
+        confidence=finding.confidence,
+        message=finding.message,
+        sink=finding.sink,
+        sink_kind=finding.sink_kind,
+        chain=finding.chain,
+    )
+
+
+class _History:
+    """What the trace knows of functions and lines where nothing was wrong."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.operations: Counter[tuple[str, str]] = Counter()  # by path and function
+        self.at: dict[tuple[str, int], _Measured] = defaultdict(_Measured)
+        self.held: set[tuple[str, int]] = set()
+        self.watched = False
+        for piece in scene.trace.pieces:
+            self.watched = self.watched or bool(piece.samples or piece.stalls)
+            for stall in piece.stalls.values():
+                own = (frame for frame in stall.frames if not is_library(frame, piece))
+                self.held.update((shown_path(path), line) for path, line, _ in map(scene.sources.current, own))
+            self._count(scene, piece)
+
+    def _count(self, scene: Scene, piece: Piece) -> None:
+        """Adds the operations of a piece to every function and line that led to them."""
+        columns = piece.operations
+        longest: dict[int, int] = defaultdict(int)
+        for site, duration in zip(columns.site, columns.duration):
+            if duration > longest[site]:
+                longest[site] = duration
+        by_root: dict[int, list[int]] = defaultdict(list)
+        for (_, site), count in Counter(zip(columns.root, columns.site)).items():
+            by_root[site].append(count)
+        for site, counts in by_root.items():
+            frames = {frame for frames in scene.site_frames(piece, site) for frame in frames}
+            for path, function in {(shown_path(path), plain_name(function)) for path, _, function in frames}:
+                self.operations[path, function] += sum(counts)
+            for path, line in {(shown_path(path), line) for path, line, _ in frames}:
+                measured = self.at[path, line]
+                measured.roots += len(counts)
+                measured.most = max(measured.most, *counts)
+                measured.worst = max(measured.worst, longest[site] / NANOSECONDS)
+
+    def refutation(self, finding: Finding) -> str:
+        """Why the finding costs nothing; empty when the trace does not tell."""
+        lines = range(
+            min(finding.line, finding.statement_line or finding.line),
+            max(finding.end_line, finding.statement_end_line) + 1,
+        )
+        measured = [self.at[finding.path, line] for line in lines if (finding.path, line) in self.at]
+        if finding.kind == "loop":
+            return _refuted_loop(measured)
+        if finding.kind == "blocking" and self.watched:
+            return self._refuted_blocking(finding, lines, measured)
+        return ""
+
+    def _refuted_blocking(self, finding: Finding, lines: range, measured: Sequence[_Measured]) -> str:
+        if any((finding.path, line) in self.held for line in lines):
+            return ""
+        ran = self.operations[finding.path, finding.function]
+        worst = max((each.worst for each in measured), default=0.0)
+        if ran < _OFTEN or worst >= _MEASURABLE:
+            return ""
+        took = f" and took {worst * 1000:.2f} ms at most" if measured else ""
+        return f"its function ran {ran:,} operations while the event loop was watched, and never held it here{took}"
+
+
+class _Measured(msgspec.Struct):
+    """Operations at one line: how many roots, the most in one, the longest in seconds."""
+
+    roots: int = 0
+    most: int = 0
+    worst: float = 0.0
+
+
+def _refuted_loop(measured: Sequence[_Measured]) -> str:
+    roots = max((each.roots for each in measured), default=0)
+    most = max((each.most for each in measured), default=0)
+    if roots < _OFTEN or most > _HARDLY_REPEATED:
+        return ""
+    return f"it ran in {roots:,} roots, never more than {most} times in one"

@@ -1,0 +1,89 @@
+"""What the items that come from a trace share: places, ignored patterns, and the share of the wall time."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Sequence
+
+import msgspec
+
+from agentperf_lint.checklist.items import Item, Place
+from agentperf_lint.checklist.sources import Sources, plain_name, shown_path
+from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Trace
+from agentperf_lint.config import TraceSettings
+
+_LIBRARIES = ("/site-packages/", "/dist-packages/")
+
+
+class Observed(msgspec.Struct):
+    """An item and the frames that led to it (absolute paths, lines as they are now), to be joined with findings."""
+
+    item: Item
+    frames: tuple[Frame, ...] = ()
+
+
+class Scene(msgspec.Struct):
+    """What every detector works on."""
+
+    trace: Trace
+    settings: TraceSettings
+    sources: Sources
+    notes: list[str] = []
+
+    def site_frame(self, piece: Piece, site: int) -> Frame:
+        """The call site as it is now."""
+        found = piece.sites.get(site)
+        if found is None:
+            return "", 0, "<module>"
+        frame = (found.path, found.line, found.function)
+        return self.sources.current(frame, found.first_line, found.digest)
+
+    def site_frames(self, piece: Piece, site: int) -> list[list[Frame]]:
+        """The ways in which the call site was reached, as they are now."""
+        own = self.site_frame(piece, site)
+        return [[own, *map(self.sources.current, frames[1:])] for frames in piece.frames_of(site)]
+
+    def is_ignored(self, frame: Frame, statement: str = "") -> bool:
+        """Whether the configuration leaves out this place or statement."""
+        place = f"{shown_path(frame[0])}:{plain_name(frame[2])}"
+        return any(
+            fnmatch.fnmatchcase(text, pattern)
+            for pattern in self.settings.ignore
+            for text in (place, statement)
+            if text
+        )
+
+    def share(self, spans: Iterable[tuple[float, float]]) -> float:
+        """The part of the traced wall time that `spans` (seconds since 1970) fill together."""
+        wall = self.trace.wall_seconds
+        return min(1.0, _covered(sorted(spans)) / wall) if wall > 0 else 0.0
+
+
+def span(piece: Piece, start: int, duration: int) -> tuple[float, float]:
+    """Beginning and end in seconds since 1970 of something in `piece`."""
+    begin = piece.header.wall_start + start / NANOSECONDS
+    return begin, begin + duration / NANOSECONDS
+
+
+def shown_place(frame: Frame) -> Place:
+    """A frame as a report shows it."""
+    return Place(shown_path(frame[0]), frame[1], plain_name(frame[2]))
+
+
+def shown_places(frames: Iterable[Frame]) -> tuple[Place, ...]:
+    return tuple(shown_place(frame) for frame in frames)
+
+
+def is_library(frame: Frame, piece: Piece) -> bool:
+    """Whether a frame belongs to an installed package or the standard library."""
+    path = frame[0].replace("\\", "/")
+    return path.startswith("<") or any(part in path for part in _LIBRARIES) or path.startswith(tuple(piece.header.prefixes))
+
+
+def _covered(spans: Sequence[tuple[float, float]]) -> float:
+    total, reached = 0.0, float("-inf")
+    for start, end in spans:
+        if end > reached:
+            total += end - max(start, reached)
+            reached = end
+    return total

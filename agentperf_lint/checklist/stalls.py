@@ -1,0 +1,141 @@
+"""Steps of the event loop that took too long, added up by the application's line that held it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from agentperf_lint.checklist.clusters import is_silenced
+from agentperf_lint.checklist.items import RUNTIME_RULES, Item, StallEvidence
+from agentperf_lint.checklist.observed import Observed, Scene, is_library, shown_place, shown_places, span
+from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Stall
+from agentperf_rules.model import Severity
+
+_NOISE = 2  # times the limit: a single stall below that says more about the machine than about the code
+_FRAMES_SHOWN = 12
+_HIGH, _MEDIUM = 0.5, 0.1  # seconds
+
+Key = tuple[str, Frame]
+
+
+class _Total(msgspec.Struct):
+    """The stalls of one place: those of `pieces`, in parallel with `stalls`."""
+
+    frame: Frame
+    in_library: bool
+    pieces: list[Piece] = []
+    stalls: list[Stall] = []
+
+    def worst(self) -> tuple[Piece, Stall]:
+        return max(zip(self.pieces, self.stalls), key=lambda pair: pair[1].duration)
+
+
+def stall_items(scene: Scene) -> list[Observed]:
+    """One item for each place that held a loop for longer than the limit, cold imports apart."""
+    least = scene.settings.stall_limit * NANOSECONDS
+    totals: dict[Key, _Total] = {}
+    for piece in scene.trace.pieces:
+        for stall in piece.stalls.values():
+            if stall.duration >= least:
+                frame, in_library = _holder(scene, piece, stall)
+                kind = "cold_import" if stall.reason == "import" else "stall"
+                key = (kind, (frame[0], 0 if in_library else frame[1], frame[2]))
+                total = totals.setdefault(key, _Total(frame, in_library))
+                total.pieces.append(piece)
+                total.stalls.append(stall)
+    told = {key: total for key, total in totals.items() if not _is_noise(key[0], total, _NOISE * least)}
+    if len(told) < len(totals):
+        left_out = len(totals) - len(told)
+        limit = _NOISE * scene.settings.stall_limit
+        scene.notes.append(f"single stalls under {limit:g} s were left out ({left_out} places)")
+    return [
+        _observed(scene, key[0], total)
+        for key, total in told.items()
+        if not scene.is_ignored(total.frame) and not is_silenced(scene.sources, [[total.frame]], RUNTIME_RULES[key[0]][0])
+    ]
+
+
+def _is_noise(kind: str, total: _Total, least: float) -> bool:
+    if kind != "stall" or len(total.stalls) > 1:
+        return False
+    return total.stalls[0].duration < least and not total.stalls[0].ongoing
+
+
+def _holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
+    """The innermost application frame; the innermost frame of all, and True, when there is none."""
+    if stall.site in piece.sites:
+        return scene.site_frame(piece, stall.site), False
+    own = next((frame for frame in stall.frames if not is_library(frame, piece)), None)
+    if own is not None:
+        return scene.sources.current(own), False
+    return (stall.frames[0] if stall.frames else ("<unknown>", 0, "<module>")), True
+
+
+def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
+    code, name = RUNTIME_RULES[kind]
+    piece, worst = total.worst()
+    seconds = [stall.duration / NANOSECONDS for stall in total.stalls]
+    place = shown_place(total.frame)
+    remedy = _remedy(kind, total)
+    evidence = StallEvidence(
+        stalls=len(seconds),
+        sampled=sum(stall.confidence == "sampled" for stall in total.stalls),
+        ongoing=sum(stall.ongoing for stall in total.stalls),
+        total_seconds=sum(seconds),
+        worst_seconds=max(seconds),
+        stack=shown_places(worst.frames[:_FRAMES_SHOWN]),
+    )
+    item = Item(
+        code=code,
+        name=name,
+        kind="cold_import" if kind == "cold_import" else "stall",
+        status="observed",
+        path=place.path,
+        line=place.line,
+        end_line=place.line,
+        function=place.function,
+        severity=_severity(kind, total, evidence),
+        operations=len(seconds),
+        roots=len({(id(piece), stall.root) for piece, stall in zip(total.pieces, total.stalls)}),
+        total_seconds=evidence.total_seconds,
+        worst_seconds=evidence.worst_seconds,
+        share=scene.share(span(piece, stall.start, stall.duration) for piece, stall in zip(total.pieces, total.stalls)),
+        message=f"{_what(kind, total, evidence)}: {remedy}",
+        remedy=remedy,
+        evidence=(evidence,),
+    )
+    return Observed(item, _frames(scene, total))
+
+
+def _frames(scene: Scene, total: _Total) -> tuple[Frame, ...]:
+    frames: dict[Frame, None] = {total.frame: None}
+    for piece, stall in zip(total.pieces, total.stalls):
+        for frame in stall.frames:
+            if not is_library(frame, piece):
+                frames[scene.sources.current(frame)] = None
+    return tuple(frames)
+
+
+def _severity(kind: str, total: _Total, evidence: StallEvidence) -> Severity:
+    if kind == "cold_import" or (evidence.stalls == 1 and evidence.worst_seconds < _MEDIUM):
+        return "low"
+    if total.in_library:
+        return "medium" if evidence.worst_seconds >= _HIGH else "low"
+    return "high" if evidence.worst_seconds >= _HIGH or evidence.total_seconds >= 2 * _HIGH else "medium"
+
+
+def _what(kind: str, total: _Total, evidence: StallEvidence) -> str:
+    times = "once" if evidence.stalls == 1 else f"{evidence.stalls} times"
+    where = f"{'in library: ' if total.in_library else ''}{shown_place(total.frame).function}()"
+    if kind == "cold_import":
+        return f"{where} imports a module while the event loop waits, {times}, {evidence.worst_seconds:.2f} s at worst"
+    still = ", still blocked when the trace ended" if evidence.ongoing else ""
+    unsure = "" if evidence.sampled else " (seen only once it had let go)"
+    return f"{where} holds the event loop {times}, {evidence.worst_seconds:.2f} s at worst{still}{unsure}"
+
+
+def _remedy(kind: str, total: _Total) -> str:
+    if kind == "cold_import":
+        return "import it before the loop starts"
+    if total.in_library:
+        return "see the stack for what was called, and run it in a thread"
+    return "use an awaitable counterpart, or run it in a thread (asyncio.to_thread); CPU work needs a process"
