@@ -1,0 +1,71 @@
+"""What the operating system says of a thread: how long it ran, and how long it waited for a processor.
+
+Linux tells in /proc/self/task/<id>/schedstat: three numbers, nanoseconds on a processor, nanoseconds runnable but
+waiting for one, and how often it was given one. Elsewhere nothing is known and nothing is subtracted.
+"""
+
+from __future__ import annotations
+
+import os
+from time import perf_counter
+from typing import NamedTuple
+
+_LONGEST_LINE = 96  # bytes
+
+
+class Reading(NamedTuple):
+    """`time` on `perf_counter`; seconds `running` and `delayed` and the number of `slices` since the thread began."""
+
+    time: float
+    running: float
+    delayed: float
+    slices: int
+
+
+class ThreadSchedule:
+    """Reads the figures of one thread of this process, of any thread. Costs about 1 µs."""
+
+    def __init__(self, native_id: int) -> None:
+        self._path = f"/proc/self/task/{native_id}/schedstat"
+        self._file: int | None = None
+        self._unknown = False
+
+    def read(self) -> Reading | None:
+        """The figures so far; None where the system does not keep them."""
+        if self._unknown:
+            return None
+        try:
+            if self._file is None:
+                self._file = os.open(self._path, os.O_RDONLY)
+            running, delayed, slices = map(int, os.pread(self._file, _LONGEST_LINE, 0).split())
+        except (AttributeError, OSError, ValueError):
+            self._unknown = True  # no such file, or another one: the application closed all descriptors
+            return None
+        if not running:
+            self._unknown = True  # a kernel that counts nothing
+            return None
+        return Reading(perf_counter(), running / 1e9, delayed / 1e9, slices)
+
+    def close(self) -> None:
+        file, self._file, self._unknown = self._file, None, True
+        if file is None:
+            return
+        try:
+            # Not somebody else's file that was given the number meanwhile.
+            if os.readlink(f"/proc/self/fd/{file}").endswith("/schedstat"):
+                os.close(file)
+        except OSError:
+            pass
+
+
+def delay_between(before: Reading | None, after: Reading | None, started: float, ended: float) -> float:
+    """Seconds of the time from `started` to `ended` in which a thread waited for a processor.
+
+    `before` was read some time before `started`: what it waited is taken to be spread evenly.
+    """
+    if before is None or after is None:
+        return 0.0
+    delayed = after.delayed - before.delayed
+    window = max(after.time, ended) - min(before.time, started)
+    share = (ended - started) / window if window > 0 else 1.0
+    return min(max(delayed * share, 0.0), ended - started)

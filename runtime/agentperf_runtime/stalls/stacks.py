@@ -1,0 +1,65 @@
+"""From the stack of a loop's thread to the place in the application that holds the loop."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import NamedTuple
+
+from agentperf_runtime.sites import function_of
+from agentperf_runtime.stalls.records import Frame
+
+_OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
+_DEEPEST_WALK = 1000
+_FRAMES_KEPT = 64
+
+IsApplication = Callable[[CodeType], bool]
+
+
+class Place(NamedTuple):
+    """Where a loop was found: the innermost application frame (`code` is None without one) and the stack around it."""
+
+    code: CodeType | None
+    line: int
+    lasti: int
+    importing: bool
+    frames: tuple[Frame, ...]
+
+
+def place_of(frame: FrameType | None, boundary: frozenset[CodeType], is_application: IsApplication) -> Place:
+    """The place that `frame`, the innermost one of a thread, is at. The stack ends at a function in `boundary`.
+
+    Nobody may keep a frame for longer than this takes: what its variables refer to would live on.
+    """
+    own: FrameType | None = None
+    importer: FrameType | None = None
+    importing = False
+    frames: list[Frame] = []
+    for _ in range(_DEEPEST_WALK):
+        if frame is None or frame.f_code in boundary:
+            break
+        code = frame.f_code
+        if code.co_filename == _IMPORT_SYSTEM:
+            importing, importer = True, None
+        elif not code.co_filename.startswith(_OWN) and is_application(code):
+            own = own or frame
+            importer = importer or frame
+        if len(frames) < _FRAMES_KEPT and not code.co_filename.startswith(_OWN):
+            frames.append(frame_of(frame))
+        frame = frame.f_back
+    # What is imported for the first time costs its importer, wherever in the imported modules the time goes.
+    holder = importer or own
+    if holder is None:
+        return Place(None, 0, -1, importing, tuple(frames))
+    return Place(holder.f_code, line_of(holder), holder.f_lasti, importing, tuple(frames))
+
+
+def frame_of(frame: FrameType) -> Frame:
+    code = frame.f_code
+    return Frame(code.co_filename, line_of(frame), function_of(code))
+
+
+def line_of(frame: FrameType) -> int:
+    return frame.f_lineno or frame.f_code.co_firstlineno

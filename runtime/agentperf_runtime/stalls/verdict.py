@@ -1,0 +1,59 @@
+"""From a step that lasted too long to the stalls that are reported."""
+
+from __future__ import annotations
+
+import weakref
+
+from agentperf_runtime.stalls.attribution import Share
+from agentperf_runtime.stalls.pauses import GarbageCollections
+from agentperf_runtime.stalls.records import Reason, Stall, nanoseconds
+from agentperf_runtime.stalls.running import EndedStep, RunningLoop, Step
+from agentperf_runtime.stalls.scheduling import delay_between
+from agentperf_runtime.stalls.stacks import Place
+
+_NOWHERE = Place(None, 0, -1, False, ())
+
+
+def stalls_of(
+    running: RunningLoop, step: Step, ended: EndedStep, limit: float, garbage: GarbageCollections, ongoing: bool
+) -> list[Stall]:
+    """The stalls that `step` consists of: none when the application held the loop for less than `limit` seconds.
+
+    A thread that waits for a processor holds the loop too, but that alone makes no stall. Of an `ongoing` step, which
+    has ended only for now, the largest one.
+    """
+    duration = ended.ended - ended.started - running.excluded_between(ended.started, ended.ended)
+    delay = delay_between(step.before, ended.reading, ended.started, ended.ended)
+    if duration - delay <= limit and not step.told_at:
+        return []
+    shares = step.samples.shares(max(duration, 0.0), limit)
+    if not shares:  # over before anybody could look
+        shares = [Share(_NOWHERE, None, ended.started, duration, 0, True)]
+    collected = garbage.seconds_between(ended.started, ended.ended)
+    if ongoing:
+        return [_stall(shares[0], ended.started, step, collected, True)]
+    if not step.told_at:
+        return [_stall(share, share.began, step, collected, False) for share in shares]
+    # The first one replaces what was reported while the step lasted; the others are none of it.
+    first = _stall(shares[0], ended.started, step, collected, False)
+    others = [_stall(share, max(share.began, ended.started + 1e-9), step, collected, False) for share in shares[1:]]
+    return [first, *others]
+
+
+def _stall(share: Share, start: float, step: Step, collected: float, ongoing: bool) -> Stall:
+    reason: Reason = "import" if share.place.importing else "call"
+    if share.late and collected > share.duration / 2:
+        reason = "gc"
+    return Stall(
+        start=nanoseconds(start),
+        duration=nanoseconds(share.duration),
+        frames=share.place.frames,
+        code=share.place.code,
+        lasti=share.place.lasti,
+        task=share.task() if isinstance(share.task, weakref.ref) else share.task,
+        samples=share.samples,
+        total_samples=step.samples.count,
+        confidence="after" if share.late else "sampled",
+        reason=reason,
+        ongoing=ongoing,
+    )
