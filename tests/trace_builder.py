@@ -33,9 +33,7 @@ class TraceBuilder:
 
     def root(self, kind: str = "request", name: str = "GET /", parent: int = 0) -> int:
         self.roots += 1
-        self.records.append(
-            {"type": "root", "id": self.roots, "kind": kind, "name": name, "parent": parent, "start": self._ns()}
-        )
+        self.records.append({"type": "roots", "rows": [[self.roots, kind, name, parent, self._ns()]]})
         return self.roots
 
     def sleep(self, milliseconds: float, *, root: int = 1, task: int = 1) -> None:
@@ -67,7 +65,7 @@ class TraceBuilder:
             "site": self._site(stack, relation), "thread": 0, "input_tokens": 0, "output_tokens": 0, "continues": 0,
             **columns,
         }  # fmt: skip
-        self.records.append({"type": "ops", "rows": [[row[name] for name in COLUMNS]]})
+        self.records.append({"type": "ops", "count": 1, **{name: [value] for name, value in row.items()}})
         if advance:
             self.now += ms + 0.1
 
@@ -101,7 +99,7 @@ class TraceBuilder:
             self.sites[key] = len(self.sites) + 1
             self.records.append(
                 {"type": "site", "id": len(self.sites), "path": path, "line": line, "end_line": line,
-                 "function": function, "module": "app"}
+                 "function": function}
             )  # fmt: skip
         record = {"type": "stack", "site": self.sites[key], "frames": frames, "relation": relation}
         if json.dumps(record) not in self.stacks:

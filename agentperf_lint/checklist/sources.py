@@ -168,7 +168,7 @@ def line_digest(line: str) -> str:
 def shown_path(path: str) -> str:
     """`path` relative to the working directory where it lies below it, with forward slashes."""
     below = os.getcwd().rstrip(os.sep) + os.sep
-    return (path[len(below) :] if path.startswith(below) else path).replace(os.sep, "/")
+    return (path.removeprefix(below)).replace(os.sep, "/")
 
 
 def _loaded(path: str) -> Code | None:

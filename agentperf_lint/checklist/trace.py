@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+
 import msgspec
 
 SCHEMA = 1
@@ -54,6 +55,7 @@ class Operations(msgspec.Struct):
 
 
 _COLUMNS = Operations.__struct_fields__
+_DEFAULTS = dict.fromkeys(_COLUMNS, 0) | {"rows": -1}
 
 
 class _Record(msgspec.Struct, tag_field="type"):
@@ -75,7 +77,6 @@ class Header(_Record, tag="header"):
     clock_start: int = 0
     stall_limit: int = 50_000_000
     sample: float = 1.0
-    columns: list[str] = msgspec.field(default_factory=lambda: list(_COLUMNS))
 
 
 class Statement(_Record, tag="statement"):
@@ -95,7 +96,6 @@ class Site(_Record, tag="site"):
     line: int
     end_line: int = 0
     function: str = "<module>"
-    module: str = ""
     first_line: int = 0
     digest: str = ""
 
@@ -108,7 +108,7 @@ class Stack(_Record, tag="stack"):
     relation: str = ""
 
 
-class Root(_Record, tag="root"):
+class Root(msgspec.Struct, array_like=True):
     """A request, a parentless task or the like."""
 
     id: int
@@ -118,13 +118,21 @@ class Root(_Record, tag="root"):
     start: int = 0
 
 
-class RootEnd(_Record, tag="root_end"):
+class RootEnd(msgspec.Struct, array_like=True):
     """How a root ended, and its final name."""
 
     id: int
     name: str = ""
     end: int = 0
     outcome: str | int = "ok"
+
+
+class _Roots(_Record, tag="roots"):
+    rows: list[Root]
+
+
+class _RootEnds(_Record, tag="roots_end"):
+    rows: list[RootEnd]
 
 
 class Stall(_Record, tag="stall"):
@@ -176,10 +184,26 @@ class End(_Record, tag="end"):
 
 
 class _Ops(_Record, tag="ops"):
-    rows: list[list[int]]
+    """Columns; `rows` is one of them."""
+
+    count: int
+    statement: list[int] = []
+    start: list[int] = []
+    duration: list[int] = []
+    params: list[int] = []
+    batch: list[int] = []
+    rows: list[int] = []
+    outcome: list[int] = []
+    root: list[int] = []
+    task: list[int] = []
+    site: list[int] = []
+    thread: list[int] = []
+    input_tokens: list[int] = []
+    output_tokens: list[int] = []
+    continues: list[int] = []
 
 
-_Known = Header | Statement | Site | Stack | Root | RootEnd | Stall | Sample | Note | Counters | End | _Ops
+_Known = Header | Statement | Site | Stack | _Roots | _RootEnds | Stall | Sample | Note | Counters | End | _Ops
 
 
 class _Type(msgspec.Struct):
@@ -320,8 +344,6 @@ class _Reading:
         self.foreign = 0
         self.torn = False
         self.headless = False
-        self.indices: list[tuple[list[int], int]] = []
-        self.width = 0
 
     def take(self, line: bytes) -> None:
         if line.isspace():
@@ -333,7 +355,7 @@ class _Reading:
             self._count_unread(line)
             return
         if isinstance(record, _Ops):
-            self._take_operations(record.rows)
+            self._take_operations(record)
         else:
             self._take(record)
 
@@ -359,25 +381,16 @@ class _Reading:
         return self.pieces[-1]
 
     def _open(self, header: Header) -> None:
-        piece = Piece(self.path, header)
-        self.pieces.append(piece)
-        positions = {name: index for index, name in enumerate(header.columns)}
-        self.indices = [
-            (getattr(piece.operations, name), positions.get(name, -1)) for name in _COLUMNS
-        ]
-        self.width = max(positions.get(name, -1) for name in _COLUMNS) + 1
+        self.pieces.append(Piece(self.path, header))
 
-    def _take_operations(self, rows: list[list[int]]) -> None:
-        piece = self.piece
-        if rows and min(map(len, rows)) < self.width:
-            complete = [row for row in rows if len(row) >= self.width]
-            self.foreign += len(rows) - len(complete)
-            rows = complete
-        if not rows:
+    def _take_operations(self, line: _Ops) -> None:
+        given = {name: column for name in _COLUMNS if (column := getattr(line, name))}
+        if line.count <= 0 or any(len(column) != line.count for column in given.values()):
+            self.foreign += 1
             return
-        columns = list(zip(*rows))
-        for held, index in self.indices:
-            held.extend(columns[index] if index >= 0 else [0] * len(rows))
+        piece = self.piece
+        for name, default in _DEFAULTS.items():
+            getattr(piece.operations, name).extend(given.get(name) or [default] * line.count)
         piece.last = max(piece.last, piece.operations.start[-1] + piece.operations.duration[-1])
 
     def _take(self, record: _Record) -> None:
@@ -391,12 +404,12 @@ class _Reading:
             piece.sites[record.id] = record
         elif isinstance(record, Stack):
             piece.stacks.setdefault(record.site, []).append(record)
-        elif isinstance(record, Root):
-            piece.roots[record.id] = record
-            piece.last = max(piece.last, record.start)
-        elif isinstance(record, RootEnd):
-            piece.root_ends[record.id] = record
-            piece.last = max(piece.last, record.end)
+        elif isinstance(record, _Roots):
+            piece.roots.update((root.id, root) for root in record.rows)
+            piece.last = max(piece.last, *(root.start for root in record.rows), 0)
+        elif isinstance(record, _RootEnds):
+            piece.root_ends.update((root.id, root) for root in record.rows)
+            piece.last = max(piece.last, *(root.end for root in record.rows), 0)
         elif isinstance(record, Stall):
             piece.stalls[record.start] = record
             piece.last = max(piece.last, record.start + record.duration)

@@ -66,6 +66,9 @@ class Scope:
         return Scope(self.root, self.task, self.origin, self.ident, muted=True)
 
 
+TASK_ATTRIBUTE = "_agentperf_scope"
+"""Where an asyncio task keeps the scope that it began with; its context cannot be read from outside before 3.12."""
+
 current: ContextVar[Scope | None] = ContextVar("agentperf_scope", default=None)
 
 

@@ -44,6 +44,18 @@ class Carried:
         return getattr(self._function, name)
 
 
+def _marked(task: Any, scope: Scope) -> Any:
+    try:
+        task._agentperf_scope = scope
+    except AttributeError:
+        pass  # a task of another kind
+    return task
+
+
+def _unmarked(task: Any, scope: Scope) -> Any:
+    return task
+
+
 class Handover:
     """Instruments what creates tasks and feeds threads."""
 
@@ -77,6 +89,8 @@ class Handover:
         )  # fmt: skip
         current_task, next_task = sys.modules["asyncio.tasks"].current_task, scopes.next_task
 
+        marked = _unmarked if sys.version_info >= (3, 12) else _marked
+
         def create_task(loop: Any, coro: Any, **kwargs: Any) -> Any:
             try:
                 outer = scope_of()
@@ -96,10 +110,10 @@ class Handover:
                 recorder.errors += 1
                 return original(loop, coro, **kwargs)
             if context is not None:
-                return original(loop, coro, **kwargs)
+                return marked(original(loop, coro, **kwargs), scope)
             token = enter(scope)
             try:
-                return original(loop, coro, **kwargs)
+                return marked(original(loop, coro, **kwargs), scope)
             finally:
                 leave(token)
 

@@ -13,6 +13,7 @@ from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
 from agentperf_runtime import scopes
+from agentperf_runtime.loop_watch import LoopWatch
 from agentperf_runtime.patching import ImportHooks, Patches
 from agentperf_runtime.recorder import Ended, Recorder, new_stacks
 from agentperf_runtime.scopes import Root, RootKind, Sampler, Scopes
@@ -26,7 +27,8 @@ class Options(NamedTuple):
 
     `sample`: share of the roots (0 to 1). `max_ops`: operations that wait for the writer; more are dropped and
     counted. `max_bytes`: size of a file at which the next is begun; `keep`: how many files of a process stay.
-    `stall_limit`: seconds that the event loop may be held. `sources`: modules whose sources are left out.
+    `stall_limit`: seconds that the event loop may be held. `without`: modules that are not instrumented; `stalls`
+    leaves event loops alone.
     """
 
     sample: float = 1.0
@@ -46,6 +48,8 @@ class Instrument(NamedTuple):
     patches: Patches
     note: Callable[[str], None]
 
+
+Hook = Callable[[ModuleType], None]
 
 _active: Tracer | None = None
 _starting = threading.Lock()
@@ -67,6 +71,7 @@ class Tracer:
         self.patches = Patches()
         self._writer: Writer | None = None
         self._hooks: ImportHooks | None = None
+        self._watch: LoopWatch | None = None
         self._pid = 0
 
     def start(self) -> Tracer:
@@ -137,21 +142,26 @@ class Tracer:
             self._open()
         except OSError:
             self._writer = None
+        if self._watch is not None:
+            self._watch.after_fork()
 
     def _instrument(self) -> None:
         handover = Handover(self.recorder, self.scopes, self.patches)
         instrument = Instrument(self.recorder, self.scopes, handover, self.patches, self.note)
-        hooks: dict[str, Callable[[ModuleType], None]] = {}
+        watch = self._watch = LoopWatch(instrument, self.options.stall_limit)
+        hooks: dict[str, Hook] = {}
         for name, install in SOURCES.items():
             if name not in self.options.without:
                 hooks[name] = _guarded(name, install, instrument)
+        if "stalls" not in self.options.without:
+            hooks["asyncio"] = _guarded("asyncio", lambda module, _: watch.start(module), instrument)
+            watch_uvloop = _guarded("uvloop", lambda module, _: watch.uvloop(module), instrument)
+            hooks["uvloop"] = _both(hooks.get("uvloop"), watch_uvloop)
         self._hooks = ImportHooks(hooks)
         self._hooks.install()
 
 
-def _guarded(
-    name: str, install: Callable[[ModuleType, Instrument], None], instrument: Instrument
-) -> Callable[[ModuleType], None]:
+def _guarded(name: str, install: Callable[[ModuleType, Instrument], None], instrument: Instrument) -> Hook:
     """`install`, of which a failure is a note in the trace and leaves the library as it was."""
 
     def hook(module: ModuleType) -> None:
@@ -162,6 +172,15 @@ def _guarded(
             instrument.patches.undo(before)
             version = getattr(module, "__version__", "of unknown version")
             instrument.note(f"{name} {version} is not traced: {type(error).__name__}: {error}")
+
+    return hook
+
+
+def _both(first: Hook | None, second: Hook) -> Hook:
+    def hook(module: ModuleType) -> None:
+        if first is not None:
+            first(module)
+        second(module)
 
     return hook
 

@@ -34,13 +34,15 @@ def test_operations_are_columns(tmp_path):
 
 
 def test_columns_may_come_in_any_order_and_number(tmp_path):
-    names = ["site", "duration", "start", "future", "statement", "root"]
-    trace = TraceBuilder(columns=names)
-    trace.records.append({"type": "ops", "rows": [[7, 2, 1, 99, 5, 4], [8, 2, 1, 99, 5, 4]]})
+    trace = TraceBuilder()
+    columns = {"site": [7, 8], "duration": [2, 2], "start": [1, 1], "future": [9, 9], "statement": [5, 5], "root": [4, 4]}
+    trace.records.append({"type": "ops", "count": 2, **columns})
+    trace.records.append({"type": "ops", "count": 2, **columns, "site": [7]})  # torn in the middle
     (piece,) = read_traces([str(trace.write(tmp_path / "t"))]).pieces
     operations = piece.operations
     assert (operations.site, operations.statement, operations.root) == ([7, 8], [5, 5], [4, 4])
     assert operations.params == operations.outcome == [0, 0]
+    assert operations.rows == [-1, -1]
 
 
 def test_siblings_of_other_processes_come_along(tmp_path):
@@ -142,7 +144,7 @@ def test_a_stall_that_goes_on_is_replaced_by_its_end(tmp_path):
 
 def test_final_names_of_roots_win(tmp_path):
     written = built()
-    written.records.append({"type": "root_end", "id": 1, "name": "GET /users/{id}", "end": 9_000_000, "outcome": 200})
+    written.records.append({"type": "roots_end", "rows": [[1, "GET /users/{id}", 9_000_000, 200]]})
     (piece,) = read_traces([str(written.write(tmp_path / "t"))]).pieces
     assert piece.root_name(1) == "request GET /users/{id}"
     assert piece.last == 9_000_000

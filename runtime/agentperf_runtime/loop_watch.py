@@ -1,0 +1,99 @@
+"""Watches event loops for the tracer: what holds one becomes a record of the trace."""
+
+from __future__ import annotations
+
+import os
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from agentperf_runtime import scopes
+from agentperf_runtime.scopes import Scope
+from agentperf_runtime.sites import site_of
+from agentperf_runtime.stalls.records import LoopSample, Stall
+from agentperf_runtime.stalls.watcher import StallWatcher
+from agentperf_runtime.writer import Line
+
+if TYPE_CHECKING:
+    from agentperf_runtime.tracer import Instrument
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+
+
+class LoopWatch:
+    """Started when asyncio is imported. `limit`: seconds that a step of a loop may take."""
+
+    def __init__(self, instrument: Instrument, limit: float) -> None:
+        self._recorder = instrument.recorder
+        self._patches = instrument.patches
+        self._files = instrument.recorder.stacks.files
+        self._watcher = StallWatcher(
+            self._report, limit=limit, is_app=self._files.is_application, sample=self._sample, identify=_scope_of
+        )
+
+    def start(self, module: ModuleType) -> None:
+        """Instrument `asyncio`."""
+        self._watcher.start()
+        self._patches.on_undo(self._watcher.stop)
+
+    def uvloop(self, module: ModuleType) -> None:
+        """Instrument `uvloop`."""
+        self._watcher.uvloop_imported()
+
+    def after_fork(self) -> None:
+        """In a forked child."""
+        self._watcher.after_fork()
+
+    def _report(self, stall: Stall) -> None:
+        scope = stall.task if isinstance(stall.task, Scope) else None
+        site = None
+        if stall.code is not None:
+            sites = self._files[stall.code.co_filename]
+            site = site_of(sites, stall.code, stall.lasti) if isinstance(sites, dict) else None
+        self._recorder.put(
+            Line(
+                ("start",),
+                type="stall",
+                start=stall.start,
+                duration=stall.duration,
+                root=scope.root if scope is not None else 0,
+                task=scope.task if scope is not None else 0,
+                site=site if site is not None else 0,
+                frames=stall.frames,
+                samples=stall.samples,
+                total_samples=stall.total_samples,
+                confidence=stall.confidence,
+                reason=stall.reason,
+                ongoing=stall.ongoing,
+            )
+        )
+
+    def _sample(self, sample: LoopSample) -> None:
+        self._recorder.put(
+            Line(
+                ("time",),
+                type="sample",
+                time=sample.time,
+                rss=_resident_bytes(),
+                iterations=sample.iterations,
+                busy=sample.busy,
+                lag=sample.longest,
+            )
+        )
+
+
+def _scope_of(task: Any) -> Scope | None:
+    """The scope of an asyncio task of another thread: that of its context, or (before 3.12) the one it began with."""
+    context = getattr(task, "get_context", None)
+    if context is not None:
+        found: Scope | None = context().get(scopes.current)
+        return found
+    return getattr(task, scopes.TASK_ATTRIBUTE, None)
+
+
+def _resident_bytes() -> int:
+    """Resident memory of the process; 0 where it cannot be had cheaply."""
+    try:
+        with open("/proc/self/statm", "rb") as stream:
+            return int(stream.read().split()[1]) * _PAGE_BYTES
+    except (OSError, ValueError, IndexError):
+        return 0
