@@ -154,7 +154,7 @@ class Recorder:
                     self.recent[frame.f_lasti] = site
                     if site.samples:
                         self._sample(site, first, scope)
-                    elif depth > 1:
+                    elif depth:
                         self._remember(first.f_code, depth, last.f_code)
                     return site
                 if code.co_name in known:

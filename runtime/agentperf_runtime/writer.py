@@ -27,7 +27,10 @@ COLUMNS = {
 """Columns of operations and the value of each where a line leaves the column out."""
 
 FLUSH_SECONDS = 0.5
-_OPERATIONS_PER_LINE = 2_000
+_OPERATIONS_PER_LINE = 256
+_BREATH_SECONDS = 0.000_5
+"""Between lines: whoever waits for the interpreter's lock would otherwise wait for its switch interval, 5 ms."""
+
 _REMEMBERED_TEXTS = 20_000
 _STACKS_PER_SITE = 32
 
@@ -118,6 +121,8 @@ class Writer:
                 operations.append(entry)
                 if len(operations) >= _OPERATIONS_PER_LINE:
                     self._write_operations(operations)
+                    if not self._stop.is_set():
+                        time.sleep(_BREATH_SECONDS)
                 continue
             try:
                 self._take(entry)

@@ -55,11 +55,22 @@ class _Factories:
         if base in self._made:
             return self._made[base]
         methods = {"cursor": self._cursor_method(base)}
+        is_plain = getattr(base, "cursor") is self._module.Connection.cursor  # noqa: B009  # a type that mypy cannot know
         for name in ("execute", "executemany"):
             # The C methods make a plain cursor of their own; what an application overrides calls one or the other.
             if getattr(base, name) is getattr(self._module.Connection, name):
-                methods[name] = _by_cursor(name)
+                methods[name] = self._short_cut(name) if is_plain else _by_cursor(name)
         return self._make(base, methods)
+
+    def _short_cut(self, name: str) -> Callable[..., Any]:
+        """A connection's method `name`: that of a new cursor."""
+        plain = self.cursor(self._module.Cursor)
+        new, method_of = self._module.Connection.cursor, getattr(plain, name)
+
+        def method(connection: Any, sql: Any, parameters: Any = ()) -> Any:
+            return method_of(new(connection, plain), sql, parameters)
+
+        return method
 
     def cursor(self, base: Any) -> Any:
         """The same for a cursor class."""
@@ -86,7 +97,12 @@ class _Factories:
         for name, method in methods.items():
             method.__name__ = name
             method.__doc__ = getattr(base, name).__doc__
-        names = {"__module__": base.__module__, "__qualname__": base.__qualname__, "__doc__": base.__doc__}
+        names: dict[str, Any] = {
+            "__slots__": (),
+            "__module__": base.__module__,
+            "__qualname__": base.__qualname__,
+            "__doc__": base.__doc__,
+        }
         made = self._made[base] = type(base.__name__, (base,), {**methods, **names})
         return made
 
