@@ -75,7 +75,6 @@ class Header(_Record, tag="header"):
     clock_start: int = 0
     stall_limit: int = 50_000_000
     sample: float = 1.0
-    columns: list[str] = msgspec.field(default_factory=lambda: list(_COLUMNS))
 
 
 class Statement(_Record, tag="statement"):
@@ -108,8 +107,8 @@ class Stack(_Record, tag="stack"):
     relation: str = ""
 
 
-class Root(_Record, tag="root"):
-    """A request, a parentless task or the like."""
+class Root(msgspec.Struct, array_like=True):
+    """A request, a parentless task or the like, as it began."""
 
     id: int
     kind: str = ""
@@ -118,13 +117,21 @@ class Root(_Record, tag="root"):
     start: int = 0
 
 
-class RootEnd(_Record, tag="root_end"):
+class RootEnd(msgspec.Struct, array_like=True):
     """How a root ended, and its final name."""
 
     id: int
     name: str = ""
     end: int = 0
     outcome: str | int = "ok"
+
+
+class _Roots(_Record, tag="roots"):
+    rows: list[Root]
+
+
+class _RootsEnd(_Record, tag="roots_end"):
+    rows: list[RootEnd]
 
 
 class Stall(_Record, tag="stall"):
@@ -176,10 +183,26 @@ class End(_Record, tag="end"):
 
 
 class _Ops(_Record, tag="ops"):
-    rows: list[list[int]]
+    count: int
+    statement: list[int] | None = None
+    start: list[int] | None = None
+    duration: list[int] | None = None
+    params: list[int] | None = None
+    batch: list[int] | None = None
+    rows: list[int] | None = None
+    outcome: list[int] | None = None
+    root: list[int] | None = None
+    task: list[int] | None = None
+    site: list[int] | None = None
+    thread: list[int] | None = None
+    input_tokens: list[int] | None = None
+    output_tokens: list[int] | None = None
+    continues: list[int] | None = None
 
 
-_Known = Header | Statement | Site | Stack | Root | RootEnd | Stall | Sample | Note | Counters | End | _Ops
+_DEFAULTS = dict.fromkeys(_COLUMNS, 0) | {"rows": -1}
+
+_Known = Header | Statement | Site | Stack | _Roots | _RootsEnd | Stall | Sample | Note | Counters | End | _Ops
 
 
 class _Type(msgspec.Struct):
@@ -320,8 +343,6 @@ class _Reading:
         self.foreign = 0
         self.torn = False
         self.headless = False
-        self.indices: list[tuple[list[int], int]] = []
-        self.width = 0
 
     def take(self, line: bytes) -> None:
         if line.isspace():
@@ -333,7 +354,7 @@ class _Reading:
             self._count_unread(line)
             return
         if isinstance(record, _Ops):
-            self._take_operations(record.rows)
+            self._take_operations(record)
         else:
             self._take(record)
 
@@ -359,26 +380,19 @@ class _Reading:
         return self.pieces[-1]
 
     def _open(self, header: Header) -> None:
-        piece = Piece(self.path, header)
-        self.pieces.append(piece)
-        positions = {name: index for index, name in enumerate(header.columns)}
-        self.indices = [
-            (getattr(piece.operations, name), positions.get(name, -1)) for name in _COLUMNS
-        ]
-        self.width = max(positions.get(name, -1) for name in _COLUMNS) + 1
+        self.pieces.append(Piece(self.path, header))
 
-    def _take_operations(self, rows: list[list[int]]) -> None:
+    def _take_operations(self, record: _Ops) -> None:
         piece = self.piece
-        if rows and min(map(len, rows)) < self.width:
-            complete = [row for row in rows if len(row) >= self.width]
-            self.foreign += len(rows) - len(complete)
-            rows = complete
-        if not rows:
+        columns = {name: getattr(record, name) for name in _COLUMNS}
+        if any(column is not None and len(column) != record.count for column in columns.values()):
+            self.foreign += 1
             return
-        columns = list(zip(*rows))
-        for held, index in self.indices:
-            held.extend(columns[index] if index >= 0 else [0] * len(rows))
-        piece.last = max(piece.last, piece.operations.start[-1] + piece.operations.duration[-1])
+        for name, column in columns.items():
+            held: list[int] = getattr(piece.operations, name)
+            held.extend([_DEFAULTS[name]] * record.count if column is None else column)
+        if record.count:
+            piece.last = max(piece.last, piece.operations.start[-1] + piece.operations.duration[-1])
 
     def _take(self, record: _Record) -> None:
         if isinstance(record, Header):
@@ -391,12 +405,12 @@ class _Reading:
             piece.sites[record.id] = record
         elif isinstance(record, Stack):
             piece.stacks.setdefault(record.site, []).append(record)
-        elif isinstance(record, Root):
-            piece.roots[record.id] = record
-            piece.last = max(piece.last, record.start)
-        elif isinstance(record, RootEnd):
-            piece.root_ends[record.id] = record
-            piece.last = max(piece.last, record.end)
+        elif isinstance(record, _Roots):
+            piece.roots.update((root.id, root) for root in record.rows)
+            piece.last = max(piece.last, *(root.start for root in record.rows), 0)
+        elif isinstance(record, _RootsEnd):
+            piece.root_ends.update((end.id, end) for end in record.rows)
+            piece.last = max(piece.last, *(end.end for end in record.rows), 0)
         elif isinstance(record, Stall):
             piece.stalls[record.start] = record
             piece.last = max(piece.last, record.start + record.duration)
@@ -425,7 +439,7 @@ class _Reading:
         for kind, count in sorted(self.unknown.items()):
             found.append(f"{count} records of the unknown type {kind!r} were skipped")
         if self.foreign:
-            found.append(f"{self.foreign} lines or operations are not what a trace holds, and were skipped")
+            found.append(f"{self.foreign} lines are not what a trace holds, and were skipped")
         if self.torn:
             found.append("the last line is torn: the process was ended while it wrote")
         found += [text for piece in self.pieces for text in piece.notes]
