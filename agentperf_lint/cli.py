@@ -8,7 +8,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -18,8 +19,9 @@ from agentperf_lint import __version__
 
 if TYPE_CHECKING:
     from agentperf_lint.analysis.run import Report
-    from agentperf_lint.config import Config
+    from agentperf_lint.config import Config, TraceSettings
     from agentperf_lint.render.base import Renderer
+    from agentperf_rules.model import Finding
 
 CLEAN, FINDINGS, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
@@ -143,6 +145,66 @@ def trace(command: tuple[str, ...], output: str, sample: float, max_ops: int, ma
     return run_traced(command, output, options)
 
 
+def _mappings(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[tuple[str, str]]:
+    found = []
+    for text in value:
+        before, equals, after = text.partition("=")
+        if not before or not equals or not after:
+            raise click.BadParameter(f"{text!r} is not PREFIX=DIRECTORY.")
+        found.append((before, after))
+    return found
+
+
+@cli.command()
+@click.argument("paths", metavar="[SRC]...", nargs=-1, type=click.Path(), callback=_existing)
+@click.option("--trace", "traces", required=True, multiple=True, type=click.Path(), metavar="FILE", help="What to read.")
+@click.option("--format", "output_format", type=click.Choice(["full", "json"]), default="full", show_default=True)
+@click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write there.")
+@click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N worst items.")
+@click.option("--only", type=click.Choice(["confirmed", "observed", "suspected"]), help="Show items of this status.")
+@click.option(
+    "--map", "mappings", multiple=True, metavar="PREFIX=DIRECTORY", callback=_mappings,
+    help="Where the traced files are now, such as /app=src.",
+)  # fmt: skip
+@click.option("--min-operations", type=click.IntRange(2), help="Operations in one root that make an N+1 (default: 6).")
+@click.option("--min-duplicates", type=click.IntRange(2), help="The same for identical ones (default: 6).")
+@click.option("--detector", type=click.Choice(["default", "gap"]), help="gap: judge by timestamps alone.")
+@click.option("--isolated", is_flag=True, help="Read no configuration file.")
+@click.option(
+    "--config", "config_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Read this one."
+)
+@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even when there are items.")
+def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> int:
+    """One checklist of what a trace shows and, where SRC is given, what the source suspects: worst cost first.
+
+    Exit code: 0 nothing observed, 1 confirmed or observed items, 2 usage, configuration or internal error.
+    """
+    from agentperf_lint.checklist.build import build_checklist
+    from agentperf_lint.checklist.trace import read_traces
+    from agentperf_lint.project import find_project
+    from agentperf_lint.render import checklist_renderer_for
+
+    given = [Path(path) for path in paths]
+    config_file = Path(options["config_file"]) if options["config_file"] else None
+    project = find_project(given, config_file=config_file, isolated=options["isolated"])
+    settings = _trace_settings(project.config, options)
+    _Warnings(quiet=False)
+    trace = read_traces(traces)
+    checklist = build_checklist(
+        trace,
+        settings,
+        findings=_joinable(given, project.config, project.root, None if options["no_cache"] else project.cache_directory),
+        min_confidence=project.config.min_confidence,
+        mappings=options["mappings"],
+        bases=[*(str(path) for path in given), str(project.root), "."],
+    )
+    renderer = checklist_renderer_for(options["output_format"])
+    with _opened(options["output_file"]) as stream:
+        renderer.render(checklist.shown(only=options["only"], top=options["top"]), stream)
+    return FINDINGS if checklist.has_observations() and not options["exit_zero"] else CLEAN
+
+
 @cli.command()
 @click.argument("code", required=False)
 @click.option("--all", "every", is_flag=True, help="Explain every rule.")
@@ -206,11 +268,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _explain(error: Exception) -> None:
+    from agentperf_lint.checklist.trace import TraceError
     from agentperf_lint.config import ConfigError
     from agentperf_lint.launching import LaunchError
     from agentperf_rules import RulePackError
 
-    if isinstance(error, (ConfigError, LaunchError, RulePackError)):
+    if isinstance(error, (ConfigError, LaunchError, RulePackError, TraceError)):
         click.echo(f"agentperf-lint: error: {error}", err=True)
         return
     if os.environ.get("AGENTPERF_DEBUG"):
@@ -312,6 +375,23 @@ def _analyze(
     )
 
 
+def _trace_settings(config: Config, options: dict[str, Any]) -> TraceSettings:
+    import msgspec
+
+    given = {name: options[name] for name in ("min_operations", "min_duplicates", "detector")}
+    return msgspec.structs.replace(config.trace, **{name: value for name, value in given.items() if value is not None})
+
+
+def _joinable(paths: list[Path], config: Config, root: Path, cache_directory: Path | None) -> list[Finding]:
+    """The findings in `paths`, possible ones too: what a trace confirms has happened."""
+    from agentperf_lint.config import override
+
+    if not paths:
+        return []
+    _stop_at_once_when_interrupted()
+    return _analyze(paths, override(config, min_confidence="possible"), root, cache_directory, None).findings
+
+
 def _renderer(config: Config, statistics: bool, stdin: tuple[str, bytes] | None) -> Renderer:
     from agentperf_lint.render import renderer_for, statistics_renderer_for
 
@@ -321,13 +401,20 @@ def _renderer(config: Config, statistics: bool, stdin: tuple[str, bytes] | None)
 
 
 def _write(renderer: Renderer, report: Report, output_file: str | None) -> None:
+    with _opened(output_file) as stream:
+        renderer.render(report, stream)
+
+
+@contextmanager
+def _opened(output_file: str | None) -> Iterator[TextIO]:
+    """The file to write to, standard output without a name."""
     if output_file is None:
-        renderer.render(report, sys.stdout)
+        yield sys.stdout
         sys.stdout.flush()
         return
     try:
         with open(output_file, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            renderer.render(report, stream)
+            yield stream
     except OSError as error:
         raise click.FileError(output_file, hint=error.strerror or str(error)) from error
 

@@ -7,10 +7,6 @@ from pathlib import Path
 from typing import Any
 
 MS = 1_000_000  # nanoseconds
-COLUMNS = (
-    "statement start duration params batch rows outcome root task site thread input_tokens output_tokens continues"
-).split()
-
 
 class TraceBuilder:
     """One process. Its clock moves on with every operation and pause; all times in milliseconds."""
@@ -19,7 +15,7 @@ class TraceBuilder:
         self.now = 0.0
         self.records: list[dict[str, Any]] = [
             {"type": "header", "schema": 1, "tool": "test", "pid": pid, "wall_start": 1_000.0, "clock_start": 0,
-             "stall_limit": 50 * MS, "sample": 1.0, "columns": COLUMNS, **header}
+             "stall_limit": 50 * MS, "sample": 1.0, **header}
         ]  # fmt: skip
         self.statements: dict[tuple[str, str], int] = {}
         self.sites: dict[tuple[str, int, str], int] = {}
@@ -35,6 +31,9 @@ class TraceBuilder:
         self.roots += 1
         self.records.append({"type": "roots", "rows": [[self.roots, kind, name, parent, self._ns()]]})
         return self.roots
+
+    def end_root(self, root: int = 1, name: str = "", outcome: str | int = "ok") -> None:
+        self.records.append({"type": "roots_end", "rows": [[root, name, self._ns(), outcome]]})
 
     def sleep(self, milliseconds: float, *, root: int = 1, task: int = 1) -> None:
         """An `asyncio.sleep`."""
@@ -61,9 +60,7 @@ class TraceBuilder:
         """One operation, called from `stack` (the site first); `advance` moves the clock behind it."""
         row = {
             "statement": self._statement(kind, text, library), "start": self._ns(), "duration": int(ms * MS),
-            "params": params, "batch": 0, "rows": 1, "outcome": 0, "root": root, "task": task,
-            "site": self._site(stack, relation), "thread": 0, "input_tokens": 0, "output_tokens": 0, "continues": 0,
-            **columns,
+            "params": params, "root": root, "task": task, "site": self._site(stack, relation), **columns,
         }  # fmt: skip
         self.records.append({"type": "ops", "count": 1, **{name: [value] for name, value in row.items()}})
         if advance:

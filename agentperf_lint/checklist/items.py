@@ -176,6 +176,15 @@ class Checklist(msgspec.Struct, frozen=True, kw_only=True):
     summary: Summary = Summary()
     notes: tuple[str, ...] = ()
 
+    def has_observations(self) -> bool:
+        """Whether any item was seen at run time."""
+        return any(item.status != "suspected" for item in self.items)
+
+    def shown(self, *, only: Status | None = None, top: int | None = None) -> Checklist:
+        """The same with items of one status only, and the `top` worst of these."""
+        items = [item for item in self.items if only in (None, item.status)]
+        return msgspec.structs.replace(self, items=tuple(items[:top]))
+
 
 _SEVERITY_RANK = {"high": 0, "medium": 1, "low": 2}
 

@@ -23,7 +23,7 @@ _MOST_PARSED = 500  # statements
 class Meaning(msgspec.Struct, frozen=True):
     """What a statement does.
 
-    `resources` are the tables, collections or hosts that it touches, empty when unknown. A *volatile* read answers
+    `resources` are the tables, collections or hosts that it reads or else writes, empty when unknown. A *volatile* read answers
     differently each time. A *ping* asks for nothing. `has_parameters` tells whether the text has places for them.
     """
 
@@ -51,9 +51,10 @@ _IGNORED = re.compile(
     r"declare|fetch|close|move|checkpoint|reindex|prepare|end|describe|refresh|abort|connect|ping)\b"
 )
 _WRITES = re.compile(
-    r"\b(?:insert (?:or \w+ |ignore )?into|replace into|update|delete from|merge into) (?:only )?([\w.]+)"
+    r"\b(?:insert (?:or \w+ |ignore )?into|replace into|(?<!for )(?<!do )(?<!key )update|delete from|merge into) "
+    r"(?:only )?([\w.]+)"
 )
-_TABLES = re.compile(r"\b(?:from|join|into|update) (?:only )?([a-z_][\w.]*)")
+_TABLES = re.compile(r"\b(?:from|join) (?:only )?([a-z_][\w.]*)")
 _READ = re.compile(r"\(*(select|with|values|table)\b")
 _VOLATILE = re.compile(
     r"\b(nextval|currval|lastval|random|rand|gen_random_uuid|uuid_generate_v\d|clock_timestamp|last_insert_\w+|"
@@ -131,14 +132,14 @@ def normalised_sql(text: str) -> str:
 def _sql(normal: str, with_parser: bool) -> Meaning:
     if _IGNORED.match(normal):
         return Meaning(normal, "ignored")
-    written = _WRITES.search(normal)
-    reads = _READ.match(normal) is not None and written is None
+    targets = frozenset(name.rpartition(".")[2] for name in _WRITES.findall(normal))
+    reads = _READ.match(normal) is not None and not targets
     parsed = _parsed(normal) if with_parser else None
     fingerprint, tables = parsed or (normal, _named_tables(normal))
     return Meaning(
         fingerprint,
         "read" if reads else "write",
-        tables,
+        tables if reads else targets,
         is_volatile=_VOLATILE.search(normal) is not None,
         is_ping=_PING.fullmatch(normal) is not None,
         has_parameters="?" in normal,
@@ -146,7 +147,7 @@ def _sql(normal: str, with_parser: bool) -> Meaning:
 
 
 def _named_tables(normal: str) -> frozenset[str]:
-    return frozenset(name.rpartition(".")[2] for name in (*_TABLES.findall(normal), *_WRITES.findall(normal)))
+    return frozenset(name.rpartition(".")[2] for name in _TABLES.findall(normal))
 
 
 def _parsed(normal: str) -> tuple[str, frozenset[str]] | None:

@@ -13,7 +13,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-
 import msgspec
 
 SCHEMA = 1
@@ -55,7 +54,6 @@ class Operations(msgspec.Struct):
 
 
 _COLUMNS = Operations.__struct_fields__
-_DEFAULTS = dict.fromkeys(_COLUMNS, 0) | {"rows": -1}
 
 
 class _Record(msgspec.Struct, tag_field="type"):
@@ -96,6 +94,7 @@ class Site(_Record, tag="site"):
     line: int
     end_line: int = 0
     function: str = "<module>"
+    module: str = ""
     first_line: int = 0
     digest: str = ""
 
@@ -109,7 +108,7 @@ class Stack(_Record, tag="stack"):
 
 
 class Root(msgspec.Struct, array_like=True):
-    """A request, a parentless task or the like."""
+    """A request, a parentless task or the like, as it began."""
 
     id: int
     kind: str = ""
@@ -131,7 +130,7 @@ class _Roots(_Record, tag="roots"):
     rows: list[Root]
 
 
-class _RootEnds(_Record, tag="roots_end"):
+class _RootsEnd(_Record, tag="roots_end"):
     rows: list[RootEnd]
 
 
@@ -184,26 +183,26 @@ class End(_Record, tag="end"):
 
 
 class _Ops(_Record, tag="ops"):
-    """Columns; `rows` is one of them."""
-
     count: int
-    statement: list[int] = []
-    start: list[int] = []
-    duration: list[int] = []
-    params: list[int] = []
-    batch: list[int] = []
-    rows: list[int] = []
-    outcome: list[int] = []
-    root: list[int] = []
-    task: list[int] = []
-    site: list[int] = []
-    thread: list[int] = []
-    input_tokens: list[int] = []
-    output_tokens: list[int] = []
-    continues: list[int] = []
+    statement: list[int] | None = None
+    start: list[int] | None = None
+    duration: list[int] | None = None
+    params: list[int] | None = None
+    batch: list[int] | None = None
+    rows: list[int] | None = None
+    outcome: list[int] | None = None
+    root: list[int] | None = None
+    task: list[int] | None = None
+    site: list[int] | None = None
+    thread: list[int] | None = None
+    input_tokens: list[int] | None = None
+    output_tokens: list[int] | None = None
+    continues: list[int] | None = None
 
 
-_Known = Header | Statement | Site | Stack | _Roots | _RootEnds | Stall | Sample | Note | Counters | End | _Ops
+_DEFAULTS = dict.fromkeys(_COLUMNS, 0) | {"rows": -1}
+
+_Known = Header | Statement | Site | Stack | _Roots | _RootsEnd | Stall | Sample | Note | Counters | End | _Ops
 
 
 class _Type(msgspec.Struct):
@@ -383,15 +382,17 @@ class _Reading:
     def _open(self, header: Header) -> None:
         self.pieces.append(Piece(self.path, header))
 
-    def _take_operations(self, line: _Ops) -> None:
-        given = {name: column for name in _COLUMNS if (column := getattr(line, name))}
-        if line.count <= 0 or any(len(column) != line.count for column in given.values()):
+    def _take_operations(self, record: _Ops) -> None:
+        piece = self.piece
+        columns = {name: getattr(record, name) for name in _COLUMNS}
+        if any(column is not None and len(column) != record.count for column in columns.values()):
             self.foreign += 1
             return
-        piece = self.piece
-        for name, default in _DEFAULTS.items():
-            getattr(piece.operations, name).extend(given.get(name) or [default] * line.count)
-        piece.last = max(piece.last, piece.operations.start[-1] + piece.operations.duration[-1])
+        for name, column in columns.items():
+            held: list[int] = getattr(piece.operations, name)
+            held.extend([_DEFAULTS[name]] * record.count if column is None else column)
+        if record.count:
+            piece.last = max(piece.last, piece.operations.start[-1] + piece.operations.duration[-1])
 
     def _take(self, record: _Record) -> None:
         if isinstance(record, Header):
@@ -407,9 +408,9 @@ class _Reading:
         elif isinstance(record, _Roots):
             piece.roots.update((root.id, root) for root in record.rows)
             piece.last = max(piece.last, *(root.start for root in record.rows), 0)
-        elif isinstance(record, _RootEnds):
-            piece.root_ends.update((root.id, root) for root in record.rows)
-            piece.last = max(piece.last, *(root.end for root in record.rows), 0)
+        elif isinstance(record, _RootsEnd):
+            piece.root_ends.update((end.id, end) for end in record.rows)
+            piece.last = max(piece.last, *(end.end for end in record.rows), 0)
         elif isinstance(record, Stall):
             piece.stalls[record.start] = record
             piece.last = max(piece.last, record.start + record.duration)
@@ -438,7 +439,7 @@ class _Reading:
         for kind, count in sorted(self.unknown.items()):
             found.append(f"{count} records of the unknown type {kind!r} were skipped")
         if self.foreign:
-            found.append(f"{self.foreign} lines or operations are not what a trace holds, and were skipped")
+            found.append(f"{self.foreign} lines are not what a trace holds, and were skipped")
         if self.torn:
             found.append("the last line is torn: the process was ended while it wrote")
         found += [text for piece in self.pieces for text in piece.notes]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentperf_lint.config import OutputFormat
-    from agentperf_lint.render.base import Renderer
+    from agentperf_lint.render.base import ChecklistRenderer, Renderer
 
 
 def renderer_for(output_format: OutputFormat, sources: Mapping[str, bytes] | None = None) -> Renderer:
@@ -30,3 +30,14 @@ def statistics_renderer_for(output_format: OutputFormat) -> Renderer:
     from agentperf_lint.render.statistics import JsonStatisticsRenderer, StatisticsRenderer
 
     return JsonStatisticsRenderer() if output_format == "json" else StatisticsRenderer()
+
+
+def checklist_renderer_for(output_format: str) -> ChecklistRenderer:
+    """The renderer of a checklist as `json`, else as text."""
+    if output_format == "json":
+        from agentperf_lint.render.checklist_json import ChecklistJsonRenderer
+
+        return ChecklistJsonRenderer()
+    from agentperf_lint.render.checklist_full import ChecklistFullRenderer
+
+    return ChecklistFullRenderer()

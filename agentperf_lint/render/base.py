@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
+    from agentperf_lint.checklist.items import Checklist
     from agentperf_lint.analysis.run import Report
 
 
@@ -13,6 +14,13 @@ class Renderer(Protocol):
 
     def render(self, report: Report, stream: TextIO) -> None:
         """Writes `report` to `stream`; raises OSError when that cannot be written."""
+
+
+class ChecklistRenderer(Protocol):
+    """Writes one combined checklist in one format."""
+
+    def render(self, checklist: Checklist, stream: TextIO) -> None:
+        """Writes `checklist` to `stream`; raises OSError when that cannot be written."""
 
 
 def plural(count: int, noun: str) -> str:

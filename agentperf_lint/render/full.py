@@ -29,7 +29,7 @@ class FullRenderer:
     def render(self, report: Report, stream: TextIO) -> None:
         lines = (line for finding in report.findings for line in self._block(finding))
         if wants_colour(stream):
-            _write_coloured(lines, stream)
+            write_coloured(lines, stream)
         else:
             stream.writelines("".join(text for text, _ in line).rstrip() + "\n" for line in lines)
 
@@ -77,7 +77,8 @@ def wants_colour(stream: TextIO) -> bool:
     return bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
 
 
-def _write_coloured(lines: Iterator[Line], stream: TextIO) -> None:
+def write_coloured(lines: Iterator[Line], stream: TextIO) -> None:
+    """Writes `lines` with their styles to a terminal."""
     from rich.console import Console
     from rich.text import Text
 

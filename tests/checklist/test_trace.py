@@ -33,16 +33,13 @@ def test_operations_are_columns(tmp_path):
     assert trace.wall_seconds == pytest.approx(0.0062)
 
 
-def test_columns_may_come_in_any_order_and_number(tmp_path):
+def test_columns_that_are_left_out_have_their_default(tmp_path):
     trace = TraceBuilder()
-    columns = {"site": [7, 8], "duration": [2, 2], "start": [1, 1], "future": [9, 9], "statement": [5, 5], "root": [4, 4]}
-    trace.records.append({"type": "ops", "count": 2, **columns})
-    trace.records.append({"type": "ops", "count": 2, **columns, "site": [7]})  # torn in the middle
+    trace.records.append({"type": "ops", "count": 2, "site": [7, 8], "statement": [5, 5], "future": [1, 2]})
     (piece,) = read_traces([str(trace.write(tmp_path / "t"))]).pieces
     operations = piece.operations
-    assert (operations.site, operations.statement, operations.root) == ([7, 8], [5, 5], [4, 4])
-    assert operations.params == operations.outcome == [0, 0]
-    assert operations.rows == [-1, -1]
+    assert (operations.site, operations.statement, operations.root) == ([7, 8], [5, 5], [0, 0])
+    assert (operations.params, operations.rows) == ([0, 0], [-1, -1])
 
 
 def test_siblings_of_other_processes_come_along(tmp_path):
@@ -77,13 +74,13 @@ def test_missing_and_unreadable_files_are_errors(tmp_path):
 @pytest.mark.parametrize(
     ("end", "told"),
     [
-        ('{"type": "ops", "rows": [[1, 2', "the last line is torn"),
-        ("Traceback (most recent call last):\n[1, 2]\n", "2 lines or operations are not what a trace holds"),
-        ('{"type": "ops", "rows": [[1, 2]]}\n', "1 lines or operations are not what"),
-        ('{"type": "ops", "rows": [["a"]]}\n', "1 lines or operations are not what"),
+        ('{"type": "ops", "count": 2, "sta', "the last line is torn"),
+        ("Traceback (most recent call last):\n[1, 2]\n", "2 lines are not what a trace holds"),
+        ('{"type": "ops", "count": 2, "site": [1]}\n', "1 lines are not what"),
+        ('{"type": "ops", "count": 1, "site": ["a"]}\n', "1 lines are not what"),
         ('{"type": "dream", "of": 1}\n{"type": "dream"}\n', "2 records of the unknown type 'dream' were skipped"),
         ('{"type": "note", "text": "aiopg 9 is unknown"}\n\n', "aiopg 9 is unknown"),
-        ("\x00\x00\x00\n", "1 lines or operations are not what"),
+        ("\x00\x00\x00\n", "1 lines are not what"),
     ],
 )
 def test_what_cannot_be_read_is_told(tmp_path, end, told):
@@ -96,12 +93,13 @@ def test_what_cannot_be_read_is_told(tmp_path, end, told):
 def test_newer_schemas_are_read_as_far_as_known(tmp_path):
     written = built(schema=7, mood="good")
     written.records[1]["colour"] = "blue"
+    written.records[1]["rows"][0].append("blue")
     trace = read_traces([str(written.write(tmp_path / "t"))])
     assert trace.operations == 3
     assert "schema 7, newer than 1" in trace.notes[0]
 
 
-def test_a_file_without_header_has_the_columns_of_this_version(tmp_path):
+def test_a_file_without_header_is_read(tmp_path):
     written = built()
     del written.records[0]
     trace = read_traces([str(written.write(tmp_path / "t"))])

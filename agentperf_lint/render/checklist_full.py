@@ -1,0 +1,174 @@
+"""The checklist for a person at a terminal: what it comes to, the worst places with bars, then each item."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TextIO
+
+from agentperf_lint.checklist.items import (
+    BottleneckEvidence,
+    ClusterEvidence,
+    GapEvidence,
+    Item,
+    StallEvidence,
+    StaticEvidence,
+)
+from agentperf_lint.render.base import plural, printable
+from agentperf_lint.render.excerpts import SHOWN, Sources
+from agentperf_lint.render.full import Line, wants_colour, write_coloured
+
+if TYPE_CHECKING:
+    from agentperf_lint.checklist.items import Checklist, Evidence
+
+_WORST = 10
+_BAR = 12  # cells
+_DIM = "bright_black"
+_SEVERITY_STYLE = {"low": "cyan", "medium": "yellow", "high": "red"}
+_STATUS_STYLE = {"confirmed": "bold green", "observed": "bold", "suspected": _DIM}
+_LEAST_WIDTH = 60
+_WIDTH = 120  # characters a line where there is no terminal
+_EIGHTHS = " \u258f\u258e\u258d\u258c\u258b\u258a\u2589\u2588"
+_KINDS = {
+    "n_plus_one": "N+1",
+    "duplicate": "duplicate",
+    "stall": "stall",
+    "bottleneck": "slow operation",
+    "cold_import": "cold import",
+}
+
+
+class ChecklistFullRenderer:
+    """Coloured through rich on a terminal, plain text anywhere else and with NO_COLOR."""
+
+    def __init__(self) -> None:
+        self._sources = Sources()
+
+    def render(self, checklist: Checklist, stream: TextIO) -> None:
+        """Writes `checklist` to `stream`; raises OSError when that cannot be written."""
+        width = max(_LEAST_WIDTH, shutil.get_terminal_size((_WIDTH, 0)).columns) if stream.isatty() else _WIDTH
+        plain = (stream.encoding or "utf-8").lower().replace("-", "") != "utf8"
+        lines = self._lines(checklist, width, plain)
+        if wants_colour(stream):
+            write_coloured(lines, stream)
+        else:
+            stream.writelines("".join(text for text, _ in line).rstrip() + "\n" for line in lines)
+
+    def _lines(self, checklist: Checklist, width: int, plain: bool) -> Iterator[Line]:
+        yield from _summary(checklist)
+        if checklist.items and checklist.items[0].total_seconds:
+            yield []
+            yield from _worst(checklist.items, width, plain)
+        for item in checklist.items:
+            yield []
+            yield from self._item(item)
+
+    def _item(self, item: Item) -> Iterator[Line]:
+        yield [
+            (f"{printable(item.path)}:{item.line}", "bold"),
+            (f" {item.code}", f"bold {_SEVERITY_STYLE[item.severity]}"),
+            (f" {item.status}", _STATUS_STYLE[item.status]),
+            (f" {printable(item.message)}", ""),
+        ]
+        yield from self._source(item.path, item.line, "")
+        if item.loop is not None and (item.loop.path, item.loop.line) != (item.path, item.line):
+            place = f"{item.loop.kind} at {item.loop.path}:{item.loop.line} in {item.loop.function}"
+            yield [("  loop  ", _DIM), (printable(place), "")]
+            yield from self._source(item.loop.path, item.loop.line, "  ")
+        if item.total_seconds:
+            yield [("  cost  ", _DIM), (_cost(item), "")]
+        for evidence in item.evidence:
+            yield from _evidence(item, evidence)
+        if item.refuted:
+            yield [("  refuted  ", _DIM), (printable(item.reason), "")]
+
+    def _source(self, path: str, line: int, margin: str) -> Iterator[Line]:
+        text = self._sources.line(path, line) if path else None
+        if text is not None and text.strip():
+            shown = printable(text.strip())
+            yield [(f"  {margin}{line} | ", _DIM), (shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}...", "")]
+
+
+def _summary(checklist: Checklist) -> Iterator[Line]:
+    summary = checklist.summary
+    counts = [
+        plural(count, "item") + f" {status}"
+        for status, count in (
+            ("confirmed", summary.confirmed),
+            ("observed", summary.observed),
+            ("suspected", summary.suspected),
+        )
+        if count
+    ]
+    yield [(", ".join(counts) if counts else "Nothing found", "bold")]
+    traced = [
+        f"{summary.wall_seconds:.1f} s traced",
+        plural(summary.operations, "operation"),
+        plural(summary.roots, "root"),
+        "1 process" if summary.processes == 1 else f"{summary.processes} processes",
+    ]
+    if summary.dropped:
+        traced.append(f"{summary.dropped:,} operations dropped")
+    yield [(", ".join(traced), _DIM)]
+    for note in checklist.notes:
+        yield [("note: ", "yellow"), (printable(note), "")]
+
+
+def _worst(items: tuple[Item, ...], width: int, plain: bool) -> Iterator[Line]:
+    worst = [item for item in items if item.total_seconds][:_WORST]
+    most = max(item.total_seconds for item in worst)
+    for item in worst:
+        what = f"{_KINDS.get(item.kind, item.kind)} {item.path}:{item.line} {item.function}"
+        head = f"{item.total_seconds:9.3f} s {item.share:5.1%}  "
+        room = width - len(head) - _BAR - 1
+        yield [
+            (head, ""),
+            (_bar(item.total_seconds / most, plain), _SEVERITY_STYLE[item.severity]),
+            (f" {_clipped(printable(what), room)}", ""),
+        ]
+
+
+def _bar(share: float, plain: bool) -> str:
+    if plain:
+        return ("#" * max(1, round(share * _BAR))).ljust(_BAR)
+    eighths = max(1, round(share * _BAR * 8))
+    return ("\u2588" * (eighths // 8) + _EIGHTHS[eighths % 8].strip()).ljust(_BAR)
+
+
+def _clipped(text: str, room: int) -> str:
+    return text if len(text) <= room else f"{text[: max(0, room - 3)]}..."
+
+
+def _cost(item: Item) -> str:
+    noun = {"stall": "stall", "cold_import": "stall", "bottleneck": "slow operation"}.get(item.kind, "operation")
+    cost = f"{item.total_seconds:.3f} s in {plural(item.operations, noun)}, {plural(item.roots, 'root')}"
+    return f"{cost}; worst {item.worst_seconds:.3f} s; {item.share:.1%} of the traced time"
+
+
+def _evidence(item: Item, evidence: Evidence) -> Iterator[Line]:
+    if isinstance(evidence, ClusterEvidence):
+        yield from _of_cluster(evidence)
+    elif isinstance(evidence, StallEvidence):
+        for place in evidence.stack:
+            yield [("  stack ", _DIM), (printable(f"{place.function} at {place.path}:{place.line}"), "")]
+    elif isinstance(evidence, BottleneckEvidence):
+        text = f"{plural(evidence.slow, 'slow operation')} of {evidence.operations:,}: {evidence.statement}"
+        yield [("  slow  ", _DIM), (printable(text), "")]
+    elif isinstance(evidence, GapEvidence):
+        yield [("  gap   ", _DIM), (f"{plural(evidence.clusters, 'cluster')} by timestamps alone", "")]
+    elif isinstance(evidence, StaticEvidence):
+        if item.status != "suspected":
+            yield [("  check ", _DIM), (f"{evidence.code} ", "bold"), (printable(evidence.message), "")]
+        for step in evidence.chain[1:]:
+            yield [("      > ", _DIM), (printable(f"{step.function} at {step.path}:{step.line}"), "")]
+
+
+def _of_cluster(evidence: ClusterEvidence) -> Iterator[Line]:
+    yield [("  asked ", _DIM), (printable(evidence.statement), "")]
+    if evidence.root_names:
+        yield [("  roots ", _DIM), (printable(", ".join(evidence.root_names)), "")]
+    if evidence.input_tokens or evidence.output_tokens:
+        tokens = f"{evidence.input_tokens:,} tokens in, {evidence.output_tokens:,} out"
+        yield [("  cost  ", _DIM), (tokens, "")]
+    for place in evidence.other_places:
+        yield [("  also  ", _DIM), (printable(f"{place.path}:{place.line} in {place.function}"), "")]
