@@ -17,7 +17,7 @@ async def main():
     stop = asyncio.Event()
     task = asyncio.create_task(other(stop))
     await asyncio.sleep(0.05)
-    assert await check("a" * 29 + "b") is None
+    assert await check("a" * 33 + "b") is None
     await asyncio.sleep(0.05)
     stop.set()
     await task
