@@ -1183,9 +1183,9 @@ class Extractor:
     def _texts(self) -> array[int]:
         texts = [node[2] for node in self.nodes]
         known = self.string_index
-        for text in set(texts).difference(known):
-            known[text] = len(self.strings)
-            self.strings.append(text)
+        for text in texts:
+            if text not in known:
+                self._string(text)
         return array("i", map(known.__getitem__, texts))
 
     def _aliases(self) -> list[tuple[str, str]]:

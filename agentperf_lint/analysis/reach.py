@@ -159,9 +159,10 @@ class Reach:
         """All suspects, in no particular order."""
         self._index()
         self._resolve_always()
-        for name in (*self.catalogue.terminal_names, *self._higher_order):
+        # The order of questions can decide which answer a cycle of them gets, so it is always the same.
+        for name in (*sorted(self.catalogue.terminal_names), *self._higher_order):
             self._want(name)
-        for name in self._relations:
+        for name in sorted(self._relations):
             self._want(name)
             self._resolve_middles(name)
         while self._queue:
@@ -222,7 +223,7 @@ class Reach:
         if name and name not in self._done:
             self._done.add(name)
             self._queue.append(name)
-            for alias in self._aliases.get(name, ()):
+            for alias in sorted(self._aliases.get(name, ())):
                 self._want(alias)
 
     def _resolve_always(self) -> None:
@@ -309,7 +310,7 @@ class Reach:
             return
         seen.add(name)
         self._want(name)
-        for subclass in self._subclasses.get(name, ()):
+        for subclass in sorted(self._subclasses.get(name, ())):
             self._want_class(subclass, seen)
 
     def _resolve_middles(self, name: str) -> None:
