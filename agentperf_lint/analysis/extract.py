@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 from agentperf_lint.analysis import facts as f
+from agentperf_rules.catalogue import Catalogue
 
 _CHAIN = frozenset(
     {f.ATTR, f.CALL, f.AWAIT, f.ITEM, f.ITER, f.ENTER, f.AENTER, f.AITER, f.INSTANCE}
@@ -141,6 +142,21 @@ PROPERTIES = frozenset(
         "lazyproperty",
     ]
 )
+# Builtin types, and builtins that give an object of one.
+_PLAIN_TYPES = frozenset("str bytes int float bool dict list set frozenset".split())
+_GIVE_PLAIN = frozenset("str bytes int float bool len repr dict abs round hash id ord chr format".split())
+_NO_ELEMENTS = frozenset({"plain", "None", "Any"})
+_TYPING = frozenset({"typing", "collections.abc", "collections"})
+_CONTAINER_ANNOTATIONS = frozenset(
+    (
+        "Dict Mapping MutableMapping defaultdict DefaultDict OrderedDict List Set FrozenSet Sequence "
+        "MutableSequence Iterable Collection AbstractSet"
+    ).split()
+)
+_TRANSPARENT_ANNOTATIONS = frozenset({"Optional", "Union", "Annotated", "Final", "ClassVar", "Required", "NotRequired"})
+# Builtins that run nothing of others, and those that run only what they iterate over.
+_HARMLESS = frozenset("str type hash object dir".split())
+_ITERATING = frozenset("list tuple set frozenset sorted sum any all max min dict next len filter map".split())
 _THREAD_QUESTIONS = frozenset({"get_ident", "current_thread", "get_native_id", "currentThread"})
 FAN_OUT = frozenset({"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait", "shield"})
 
@@ -194,11 +210,12 @@ class _Frame:
 
 
 class Extractor:
-    """Walks one module. `interesting` are catalogue names whose arguments or targets matter."""
+    """Walks one module. The catalogue says which names and whose arguments are of interest."""
 
-    def __init__(self, source: bytes, known_tops: frozenset[str], terminal_names: frozenset[str]) -> None:
-        self.known_tops = known_tops
-        self.terminal_names = terminal_names
+    def __init__(self, source: bytes, catalogue: Catalogue) -> None:
+        self.known_tops = catalogue.packages
+        self.terminal_names = catalogue.terminal_names
+        self.convention = catalogue.convention
         self.scopes: list[f.Scope] = []
         self.nodes: list[_Node] = [(f.UNKNOWN, 0, "")]
         self.depths = [0]
@@ -218,6 +235,7 @@ class Extractor:
         self.a_string = self.ref(f.TEXT)
         self.a_bool = self.ref(f.LITERAL, 0, "bool")
         self.literals: dict[type, int] = {}
+        self.plain: dict[int, str] = {}
         self.module = self._open(f.MODULE, "<module>", -1, 0, 1, 1)
         self.frame = _Frame(f.MODULE, 0, self.module, None)
         self.module_frame = self.frame
@@ -401,33 +419,132 @@ class Extractor:
             node = self.nodes[ref]
         return ref
 
-    def _cannot_matter(self, callee: int, terminal: str, written: str) -> bool:
+    def _cannot_matter(
+        self, callee: int, terminal: str, written: str, args: Sequence[int], keywords: dict[str, int] | None
+    ) -> bool:
         """True for calls that neither the catalogue nor another file can make interesting."""
         if callee == 0:
-            return not self._says_enough(terminal)
-        op = self.nodes[callee][0]
-        if op == f.NAME:
-            return terminal in BUILTINS and terminal not in self.terminal_names and terminal not in ARGUMENTS_MATTER
+            return not self._says_enough(terminal, written)
+        node = self.nodes[callee]
+        if node[0] == f.NAME:
+            return terminal in BUILTINS and self._is_harmless_builtin(terminal, args, keywords)
         if not terminal:
             return False
+        if node[0] == f.ATTR and self._plain(node[1]):
+            return True
         root = self._root(callee)
         root_op = self.nodes[root][0]
         if root_op == f.TEXT or (root_op == f.LITERAL and root not in self.args):
             return True
         if root_op == f.UNKNOWN:
-            return not self._says_enough(terminal)
+            return not self._says_enough(terminal, written)
         if root_op == f.IMPORT or root_op == f.MEMBER:
             module = self.nodes[root][2]
             top = module.partition(":")[0].partition(".")[0]
             if self.nodes[root][1] == 0 and top in sys.stdlib_module_names and top not in self.known_tops:
                 return True
-        elif root_op == f.PARAM and not self._says_enough(terminal) and not self._typed(root):
+        elif root_op == f.PARAM and not self._typed(root):
+            if not self._says_enough(terminal, written):
+                return True
+        elif self._plain(root) == "plain":
             return True
         return _LOGGER.match(written) is not None
 
-    def _says_enough(self, terminal: str) -> bool:
-        """Whether a method name alone can tell what is called on a receiver of unknown type."""
-        return terminal in self.terminal_names or f.DISTINCTIVE.fullmatch(terminal) is not None
+    def _is_harmless_builtin(self, name: str, args: Sequence[int], keywords: dict[str, int] | None) -> bool:
+        if name not in self.terminal_names and name not in ARGUMENTS_MATTER:
+            return True
+        if self.stars or name in self.module_frame.env:
+            return False
+        if name in _HARMLESS:
+            return True
+        if name not in _ITERATING or keywords:
+            return False
+        return not any(args) or (len(args) == 1 and bool(self._plain(args[0])))
+
+    def _says_enough(self, terminal: str, written: str) -> bool:
+        """Whether the names alone can tell what is called on a receiver of unknown type."""
+        if f.DISTINCTIVE.fullmatch(terminal) is not None:
+            return True
+        if terminal not in self.terminal_names:
+            return False
+        head, _, method = written.rpartition(".")
+        return bool(head) and bool(self.convention(head.rpartition(".")[2], method, head))
+
+    def _plain(self, ref: int) -> str:
+        """What can only be an object of a builtin type is "plain" or a "container", all else "".
+
+        What is reached from something plain by attributes, calls and items is plain too; a container's elements
+        can be anything.
+        """
+        known = self.plain.get(ref)
+        if known is None:
+            known = self.plain[ref] = self._find_plain(ref)
+        return known
+
+    def _find_plain(self, ref: int) -> str:
+        op, base, text = self.nodes[ref][:3]
+        if op == f.TEXT:
+            return "plain"
+        if op == f.LITERAL:
+            return "" if text in ("None", "tuple") else "plain" if ref not in self.args else "container"
+        if op == f.ATTR or op == f.ITEM:
+            return "plain" if self._plain(base) == "plain" else ""
+        if op == f.CALL:
+            return "plain" if self._plain(base) == "plain" or self._is_builtin(base, _GIVE_PLAIN) else ""
+        if op == f.INSTANCE:
+            return self._plain_annotation(base)
+        if op == f.PARAM:
+            return self._plain_parameter(self.scopes[base], text)
+        return self._all_plain(map(self._plain, self.args[ref])) if op == f.UNION else ""
+
+    def _all_plain(self, kinds: Iterable[str]) -> str:
+        """The kind of a union of `kinds`; "None" among them says nothing."""
+        found = {kind for kind in kinds if kind != "None"}
+        if "" in found or not found:
+            return ""
+        return "plain" if found == {"plain"} else "container"
+
+    def _plain_parameter(self, scope: f.Scope, name: str) -> str:
+        for position, param in enumerate(scope.params):
+            if param.name == name:
+                is_receiver = position == 0 and scope.parent >= 0 and self.scopes[scope.parent].kind == f.CLASS
+                kind = "" if is_receiver else self._plain_annotation(param.annotation)
+                return "" if kind == "None" else kind
+        return ""
+
+    def _plain_annotation(self, ref: int) -> str:
+        """The same for what an annotation says, "None" for one that says None."""
+        op, base, text = self.nodes[ref][:3]
+        if op == f.LITERAL:
+            return "None" if text == "None" else ""
+        if op == f.UNION:
+            return self._all_plain(map(self._plain_annotation, self.args[ref]))
+        if op != f.ITEM:
+            return self._plain_type(ref)
+        args = self.args.get(ref, _NO_REFS)
+        if self._plain_type(base):
+            elements = {self._plain_annotation(arg) or self._typing_name(arg) for arg in args}
+            return "plain" if elements <= _NO_ELEMENTS else "container"
+        name = self._typing_name(base)
+        if name not in _TRANSPARENT_ANNOTATIONS or not args:
+            return ""
+        return self._all_plain(map(self._plain_annotation, args if name == "Union" else args[:1]))
+
+    def _plain_type(self, ref: int) -> str:
+        if self._is_builtin(ref, _PLAIN_TYPES):
+            return "plain"
+        op, base, text = self.nodes[ref][:3]
+        module, _, name = text.partition(":")
+        return "plain" if op == f.MEMBER and not base and module in _TYPING and name in _CONTAINER_ANNOTATIONS else ""
+
+    def _is_builtin(self, ref: int, names: frozenset[str]) -> bool:
+        op, _, text = self.nodes[ref][:3]
+        return op == f.NAME and text in names and not self.stars and text not in self.module_frame.env
+
+    def _typing_name(self, ref: int) -> str:
+        op, base, text = self.nodes[ref][:3]
+        module, _, name = text.partition(":")
+        return name if op == f.MEMBER and not base and module == "typing" else ""
 
     def _typed(self, ref: int) -> bool:
         """Whether the parameter can have a type: annotated, defaulted, or `self`."""
@@ -480,6 +597,7 @@ class Extractor:
             (ref, frame.loop) in frame.seen
             or node.attr.isupper()
             or self.nodes[base][0] in (f.IMPORT, f.LITERAL, f.TEXT)
+            or self._plain(base)
         ):
             return ref
         root = self._root(base)
@@ -526,7 +644,7 @@ class Extractor:
         ref = self.ref_with(f.CALL, callee, "", args, keywords)
         if self.frame.recording and terminal is not None:
             written = self._written(func)
-            if not self._cannot_matter(callee, terminal, written):
+            if not self._cannot_matter(callee, terminal, written, args, keywords):
                 self._use(f.USE_CALL, ref, node, flags, terminal, written, _given(node))
         return ref
 
@@ -966,7 +1084,7 @@ class Extractor:
         return merged
 
     def _iterate(self, node: ast.expr, ref: int, is_async: bool) -> None:
-        if not ref or not self.frame.recording or self.nodes[ref][0] in (f.LITERAL, f.TEXT):
+        if not ref or not self.frame.recording or self.nodes[ref][0] in (f.LITERAL, f.TEXT) or self._plain(ref):
             return
         terminal = self._iterated(ref)
         if terminal in ("range", "enumerate", "zip", "items", "values", "keys", "split"):

@@ -7,7 +7,7 @@ answered (an import cycle, a recursive function) is answered with "unknown".
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Seq
 from enum import Enum
 
@@ -152,26 +152,6 @@ class Resolver:
         self._lookups: dict[tuple[int, str], Values] = {}
         self._methods: dict[tuple[int, str], tuple[int, int] | None] = {}
         self._models: dict[int, bool] = {}
-        self._steps: dict[int, Callable[[LoadedFile, int], Values]] = {
-            f.NAME: self._name,
-            f.PARAM: self._param,
-            f.IMPORT: self._import,
-            f.MEMBER: self._member,
-            f.DEF: self._definition,
-            f.ATTR: self._attribute,
-            f.CALL: self._call,
-            f.AWAIT: self._await,
-            f.ITEM: self._item,
-            f.ITER: self._iter,
-            f.AITER: self._iter,
-            f.ENTER: self._enter,
-            f.AENTER: self._enter,
-            f.LITERAL: self._literal,
-            f.TEXT: self._text,
-            f.INSTANCE: self._instance,
-            f.UNION: self._union,
-            f.SUPER: self._super,
-        }
 
     # -- the question -------------------------------------------------------------------------------
 
@@ -181,13 +161,13 @@ class Resolver:
         known = answers.get(ref)
         if known is not None:
             return known
-        step = self._steps.get(file.ops[ref])
+        step = _STEPS.get(file.ops[ref])
         if step is None or self._depth > MAX_DEPTH:
             return NONE
         answers[ref] = NONE
         self._depth += 1
         try:
-            found = step(file, ref)
+            found = step(self, file, ref)
         finally:
             self._depth -= 1
         answers[ref] = found
@@ -334,11 +314,16 @@ class Resolver:
         return (External("builtins.str", True),)
 
     def _union(self, file: LoadedFile, ref: int) -> Values:
-        return self._join(self.values(file, member) for member in file.args[ref])
+        return self._join([self.values(file, member) for member in file.args[ref]])
 
-    def _join(self, parts: Iterator[Values]) -> Values:
+    def _join(self, parts: Iterable[Values]) -> Values:
+        found = [values for values in parts if values]
+        if not found:
+            return NONE
+        if len(found) == 1 and len(found[0]) == 1:
+            return found[0]
         joined: list[Value] = []
-        for values in parts:
+        for values in found:
             for value in values:
                 if value not in joined:
                     joined.append(value)
@@ -358,7 +343,7 @@ class Resolver:
             return self._subscripted(file, ref, function)
         if op == f.TEXT:
             return NONE
-        return self._join(self._as_instance(value, function) for value in self.values(file, ref))
+        return self._join([self._as_instance(value, function) for value in self.values(file, ref)])
 
     def _as_instance(self, value: Value, function: int) -> Values:
         if isinstance(value, Class):
@@ -416,9 +401,11 @@ class Resolver:
     # -- attributes ---------------------------------------------------------------------------------
 
     def _attribute(self, file: LoadedFile, ref: int) -> Values:
-        base = file.bases[ref]
-        name = file.text(ref)
-        return self._join(self.attribute(value, name) for value in self.values(file, base))
+        values = self.values(file, file.bases[ref])
+        if not values:
+            return NONE
+        name = file.strings[file.texts[ref]]
+        return self._join([self.attribute(value, name) for value in values])
 
     def attribute(self, value: Value, name: str) -> Values:
         """What `value.name` is."""
@@ -549,13 +536,13 @@ class Resolver:
         refs = list(scope.attributes.get(name, ()))
         if name in scope.names:
             refs.append(scope.names[name])
-        return self._join(self.values(file, ref) for ref in refs)
+        return self._join([self.values(file, ref) for ref in refs]) if refs else NONE
 
     # -- calls --------------------------------------------------------------------------------------
 
     def _call(self, file: LoadedFile, ref: int) -> Values:
         callees = self.values(file, file.bases[ref])
-        return self._join(self.called(value, file, ref) for value in callees)
+        return self._join([self.called(value, file, ref) for value in callees]) if callees else NONE
 
     def called(self, value: Value, file: LoadedFile, ref: int) -> Values:
         """What calling `value` gives, with the arguments of the call `ref`."""
@@ -849,6 +836,29 @@ class Resolver:
                 return False
             ref = file.bases[ref]
         return False
+
+
+# Not in the resolver: bound methods there would make it a cycle, which only the collector frees, in a second or so.
+_STEPS: dict[int, Callable[[Resolver, LoadedFile, int], Values]] = {
+    f.NAME: Resolver._name,
+    f.PARAM: Resolver._param,
+    f.IMPORT: Resolver._import,
+    f.MEMBER: Resolver._member,
+    f.DEF: Resolver._definition,
+    f.ATTR: Resolver._attribute,
+    f.CALL: Resolver._call,
+    f.AWAIT: Resolver._await,
+    f.ITEM: Resolver._item,
+    f.ITER: Resolver._iter,
+    f.AITER: Resolver._iter,
+    f.ENTER: Resolver._enter,
+    f.AENTER: Resolver._enter,
+    f.LITERAL: Resolver._literal,
+    f.TEXT: Resolver._text,
+    f.INSTANCE: Resolver._instance,
+    f.UNION: Resolver._union,
+    f.SUPER: Resolver._super,
+}
 
 
 def _plain_kind(flags: int) -> Kind:

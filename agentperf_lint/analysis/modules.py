@@ -22,7 +22,10 @@ class ModuleIndex:
         self._packages = {os.path.dirname(path) for path in paths if path.endswith(("/__init__.py", "\\__init__.py"))}
         self._directories = self._all_directories(paths)
         self._roots: dict[str, str] = {}
+        self._root_of_file: dict[int, str] = {}
         self._found: dict[tuple[str, str], int | None] = {}
+        self._namespaces: dict[tuple[str, str], bool] = {}
+        self._places: dict[str, list[str]] = {}
         self._other_roots: list[str] | None = None
 
     def _all_directories(self, paths: Sequence[str]) -> set[str]:
@@ -44,13 +47,19 @@ class ModuleIndex:
             self._roots[directory] = root
         return root
 
+    def _root_above(self, importer: int) -> str:
+        root = self._root_of_file.get(importer)
+        if root is None:
+            root = self._root_of_file[importer] = self.root_of(os.path.dirname(self._paths[importer]))
+        return root
+
     def _at(self, base: str) -> int | None:
         found = self._files.get(base + ".py")
-        return self._files.get(os.path.join(base, "__init__.py")) if found is None else found
+        return self._files.get(f"{base}{os.sep}__init__.py") if found is None else found
 
     def absolute(self, importer: int, dotted: str) -> int | None:
         """The file of module `dotted` as imported by file number `importer`, None when it is not analysed."""
-        root = self.root_of(os.path.dirname(self._paths[importer]))
+        root = self._root_above(importer)
         key = (root, dotted)
         if key not in self._found:
             self._found[key] = self._search(root, dotted)
@@ -61,11 +70,19 @@ class ModuleIndex:
         if top in sys.stdlib_module_names:
             return None
         relative = dotted.replace(".", os.sep)
-        for candidate in self._candidates(root):
-            if os.path.join(candidate, top) not in self._directories and self._at(os.path.join(candidate, top)) is None:
+        for place in self._places_for(root):
+            if place + top not in self._directories and self._at(place + top) is None:
                 continue
-            return self._at(os.path.join(candidate, relative))
+            return self._at(place + relative)
         return None
+
+    def _places_for(self, root: str) -> list[str]:
+        """The directories, each with a separator at its end, in which modules are looked for from `root`."""
+        places = self._places.get(root)
+        if places is None:
+            places = [directory.rstrip(os.sep) + os.sep for directory in self._candidates(root)]
+            self._places[root] = places
+        return places
 
     def _candidates(self, root: str) -> list[str]:
         candidates = []
@@ -82,11 +99,15 @@ class ModuleIndex:
 
     def is_package(self, dotted: str, importer: int) -> bool:
         """Whether `dotted` is a directory of analysed files without an `__init__.py`."""
-        root = self.root_of(os.path.dirname(self._paths[importer]))
-        relative = dotted.replace(".", os.sep)
-        return dotted.partition(".")[0] not in sys.stdlib_module_names and any(
-            os.path.join(candidate, relative) in self._directories for candidate in self._candidates(root)
-        )
+        root = self._root_above(importer)
+        key = (root, dotted)
+        known = self._namespaces.get(key)
+        if known is None:
+            relative = dotted.replace(".", os.sep)
+            known = self._namespaces[key] = dotted.partition(".")[0] not in sys.stdlib_module_names and any(
+                place + relative in self._directories for place in self._places_for(root)
+            )
+        return known
 
     def relative(self, importer: int, level: int, dotted: str) -> int | None:
         """The file that `from <level dots><dotted> import ...` in file number `importer` means."""

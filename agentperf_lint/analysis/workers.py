@@ -86,7 +86,7 @@ def facts_of(source: bytes) -> f.FileFacts:
     catalogue = load_catalogue()
     try:
         tree = parse(source)
-        return Extractor(source, catalogue.packages, catalogue.terminal_names).run(tree, source)
+        return Extractor(source, catalogue).run(tree, source)
     except UnreadableSource as error:
         return f.unreadable(error.line, error.reason)
     except RecursionError:
