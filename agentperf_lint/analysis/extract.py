@@ -815,7 +815,7 @@ class Extractor:
         """The name under which the iterable can be found: what was called for it, or read."""
         if self.nodes[ref][0] == f.CALL:
             ref = self.nodes[ref][1]
-        return self._terminal(ref) or ""
+        return "" if self.nodes[ref][0] == f.PARAM else self._terminal(ref) or ""  # iterating does not call a parameter
 
     def _x_lambda(self, node: ast.Lambda, flags: int) -> int:
         index = len(self.scopes)
