@@ -181,6 +181,7 @@ class _Frame:
         "guard",
         "index",
         "kind",
+        "loaded",
         "loop",
         "method_of",
         "params",
@@ -196,6 +197,7 @@ class _Frame:
         self.scope = scope
         self.parent = parent
         self.env: dict[str, int] = {}
+        self.loaded: dict[str, int] = {}  # names of enclosing scopes, which are complete when a function is walked
         self.params: frozenset[str] = frozenset(param.name for param in scope.params)
         self.deferred: list[tuple[ast.AST, int, _Frame]] = []
         self.loop = -1
@@ -230,7 +232,7 @@ class Extractor:
         self.stars: list[tuple[int, str]] = []
         self.fan_out = 0
         self.global_names: set[str] = set()
-        for match in _GLOBAL.finditer(source):
+        for match in _GLOBAL.finditer(source) if b"global" in source else ():
             self.global_names.update(part.strip() for part in match[1].decode("utf-8", "replace").split(","))
         self.a_string = self.ref(f.TEXT)
         self.a_bool = self.ref(f.LITERAL, 0, "bool")
@@ -584,8 +586,15 @@ class Extractor:
         return found
 
     def _x_name(self, node: ast.Name, flags: int) -> int:
-        found = self.frame.env.get(node.id)
-        return self.load(node.id) if found is None else found
+        frame, name = self.frame, node.id
+        found = frame.env.get(name)
+        if found is None:
+            found = frame.loaded.get(name)
+            if found is None:
+                found = self.load(name)
+                if frame.kind == f.FUNCTION:
+                    frame.loaded[name] = found
+        return found
 
     def _x_attribute(self, node: ast.Attribute, flags: int) -> int:
         base = _EXPRESSIONS[type(node.value)](self, node.value, _CHAINED)
@@ -879,24 +888,27 @@ class Extractor:
         frame.recording = recording
         return found
 
-    def _annotation(self, node: ast.expr) -> int:
-        if isinstance(node, ast.Constant):
-            if isinstance(node.value, str):
+    def _annotation(self, node: Any) -> int:
+        kind = type(node)
+        if kind is ast.Name:
+            return self._x_name(node, _CHAINED)
+        if kind is ast.Subscript:
+            base = self._annotation(node.value)
+            elements = node.slice.elts if type(node.slice) is ast.Tuple else [node.slice]
+            return (
+                self.ref_with(f.ITEM, base, "", [self._annotation(element) for element in elements[:4]]) if base else 0
+            )
+        if kind is ast.Constant:
+            if type(node.value) is str:
                 try:
                     return self._annotation(ast.parse(node.value.strip(), mode="eval").body)
                 except (SyntaxError, ValueError):
                     return 0
             return self.ref(f.LITERAL, 0, "None")
-        if isinstance(node, ast.BinOp):
+        if kind is ast.BinOp:
             return self.union((self._annotation(node.left), self._annotation(node.right)))
-        if isinstance(node, ast.Subscript):
-            base = self._annotation(node.value)
-            elements = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            return (
-                self.ref_with(f.ITEM, base, "", [self._annotation(element) for element in elements[:4]]) if base else 0
-            )
-        if isinstance(node, (ast.Name, ast.Attribute, ast.Call)):
-            return _EXPRESSIONS[type(node)](self, node, _CHAINED)
+        if kind is ast.Attribute or kind is ast.Call:
+            return _EXPRESSIONS[kind](self, node, _CHAINED)
         return 0
 
     # -- statements ---------------------------------------------------------------------------------
@@ -1320,6 +1332,23 @@ class Extractor:
                         found.append((target, name))
         return found
 
+    def _found_by(self) -> tuple[dict[str, list[int]], dict[str, list[int]], list[int]]:
+        """The uses by terminal name, by the attributes on the way to it, and those that no name leads to."""
+        called: dict[str, list[int]] = {}
+        passed: dict[str, list[int]] = {}
+        unnamed: list[int] = []
+        strings, uses = self.strings, self.uses
+        columns = (uses[1 :: f.USE_STRIDE], uses[9 :: f.USE_STRIDE], uses[10 :: f.USE_STRIDE])
+        for index, (kind, terminal, written) in enumerate(zip(*columns)):
+            if kind == f.USE_ENTER or kind == f.USE_ITERATE:
+                unnamed.append(index)
+            else:
+                called.setdefault(strings[terminal], []).append(index)
+            if strings[written].count(".") > 1:
+                for name in dict.fromkeys(strings[written].split(".")[1:-1]):
+                    passed.setdefault(name, []).append(index)
+        return called, passed, unnamed
+
     def run(self, tree: ast.Module, source: bytes) -> f.FileFacts:
         """The facts of the whole module."""
         self.body(tree.body)
@@ -1338,6 +1367,9 @@ class Extractor:
             self.keywords,
             array("i", self.uses).tobytes(),
             self.loops.tobytes(),
+            *self._found_by(),
+            [index for index, scope in enumerate(self.scopes) if scope.kind == f.CLASS],
+            [index for index, scope in enumerate(self.scopes) if scope.flags & (f.PROPERTY | f.HIGHER_ORDER)],
             self.stars,
             self._aliases(),
             suppressions(source),

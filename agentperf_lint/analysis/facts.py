@@ -107,7 +107,7 @@ USE_STRIDE = len(Use._fields)
 LOOP_STRIDE = len(LoopFact._fields)
 
 
-class Param(msgspec.Struct, array_like=True):
+class Param(msgspec.Struct, array_like=True, gc=False):
     """One parameter; `annotation` and `default` are references, 0 where there is none."""
 
     name: str
@@ -115,7 +115,7 @@ class Param(msgspec.Struct, array_like=True):
     default: int
 
 
-class Scope(msgspec.Struct, array_like=True):
+class Scope(msgspec.Struct, array_like=True, gc=False):
     """A module, function, lambda or class.
 
     `names` are what the body of a module or class binds, `attributes` what methods assign to `self`.
@@ -139,9 +139,12 @@ class Scope(msgspec.Struct, array_like=True):
     setters: dict[str, int]
 
 
-class FileFacts(msgspec.Struct, array_like=True):
+class FileFacts(msgspec.Struct, array_like=True, gc=False):
     """The facts of one file. `ops`, `bases`, `texts` are the columns of the reference table.
 
+    `called` has the uses by their terminal name, without those in `unnamed`, which no name leads to (loops, `with`);
+    `passed` has them by the attributes that are read on the way, as is `b` in `a.b.c()`.
+    `classes` and `marked` are the scopes of classes and those of functions that are properties or higher-order.
     `aliases` are pairs of a name and another one that is bound to it at module or class level.
     `error` has the line and the reason when the file could not be read; the rest is empty then.
     """
@@ -155,6 +158,11 @@ class FileFacts(msgspec.Struct, array_like=True):
     keywords: dict[int, dict[str, int]]
     uses: bytes
     loops: bytes
+    called: dict[str, list[int]]
+    passed: dict[str, list[int]]
+    unnamed: list[int]
+    classes: list[int]
+    marked: list[int]
     stars: list[tuple[int, str]]
     aliases: list[tuple[str, str]]
     noqa: dict[int, list[str]]
@@ -177,4 +185,23 @@ def unreadable(line: int, reason: str) -> FileFacts:
     module = Scope(MODULE, "<module>", -1, 0, 1, 1, [], [], [], 0, [], [], {}, {}, {})
     nothing = array("i").tobytes()
     zero = array("i", [0]).tobytes()
-    return FileFacts([module], bytes([UNKNOWN]), zero, zero, [""], {}, {}, nothing, nothing, [], [], {}, (line, reason))
+    return FileFacts(
+        [module],
+        bytes([UNKNOWN]),
+        zero,
+        zero,
+        [""],
+        {},
+        {},
+        nothing,
+        nothing,
+        {},
+        {},
+        [],
+        [],
+        [],
+        [],
+        [],
+        {},
+        (line, reason),
+    )

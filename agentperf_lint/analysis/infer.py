@@ -121,13 +121,14 @@ class LoadedFile:
         self.uses = f.ints(facts.uses)
         self.loops = f.ints(facts.loops)
         self.answers: dict[int, Values] = {}
+        facts.bases = facts.texts = facts.uses = facts.loops = b""  # they are in the columns now
 
     def text(self, ref: int) -> str:
         return self.strings[self.texts[ref]]
 
     def use(self, index: int) -> f.Use:
         start = index * f.USE_STRIDE
-        return f.Use(*self.uses[start : start + f.USE_STRIDE])
+        return f.Use._make(self.uses[start : start + f.USE_STRIDE])
 
     def loop(self, index: int) -> f.LoopFact:
         start = index * f.LOOP_STRIDE
@@ -150,6 +151,7 @@ class Resolver:
         self._iterated: dict[Value, Values] = {}
         self._open_aliases: set[Alias] = set()
         self._lookups: dict[tuple[int, str], Values] = {}
+        self._external_names: dict[tuple[str, bool, str], str] = {}
         self._methods: dict[tuple[int, str], tuple[int, int] | None] = {}
         self._models: dict[int, bool] = {}
 
@@ -343,7 +345,10 @@ class Resolver:
             return self._subscripted(file, ref, function)
         if op == f.TEXT:
             return NONE
-        return self._join([self._as_instance(value, function) for value in self.values(file, ref)])
+        values = self.values(file, ref)
+        if len(values) == 1:
+            return self._as_instance(values[0], function)
+        return self._join([self._as_instance(value, function) for value in values]) if values else NONE
 
     def _as_instance(self, value: Value, function: int) -> Values:
         if isinstance(value, Class):
@@ -405,6 +410,9 @@ class Resolver:
         if not values:
             return NONE
         name = file.strings[file.texts[ref]]
+        if len(values) == 1:
+            found = self.attribute(values[0], name)
+            return found if len(found) < 2 else self._join((found,))
         return self._join([self.attribute(value, name) for value in values])
 
     def attribute(self, value: Value, name: str) -> Values:
@@ -428,12 +436,18 @@ class Resolver:
         return NONE
 
     def _external_attribute(self, value: External, name: str) -> Values:
-        owner = value.name
-        if not value.instance and not _is_class_name(owner):
+        key = (value.name, value.instance, name)
+        full = self._external_names.get(key)
+        if full is None:
+            full = self._external_names[key] = self._external_name(value.name, value.instance, name)
+        return (External(full, False, value.elements),)
+
+    def _external_name(self, owner: str, instance: bool, name: str) -> str:
+        if not instance and not _is_class_name(owner):
             returned = self.catalogue.returns_of(owner)
             if returned is not None and self.catalogue.sink(owner) is None:
                 owner = returned.type
-        return (External(self.catalogue.canonical(f"{owner}.{name}"), False, value.elements),)
+        return self.catalogue.canonical(f"{owner}.{name}")
 
     def _module_attribute(self, index: int, name: str) -> Values:
         file = self.files[index]
@@ -542,6 +556,9 @@ class Resolver:
 
     def _call(self, file: LoadedFile, ref: int) -> Values:
         callees = self.values(file, file.bases[ref])
+        if len(callees) == 1:
+            found = self.called(callees[0], file, ref)
+            return found if len(found) < 2 else self._join((found,))
         return self._join([self.called(value, file, ref) for value in callees]) if callees else NONE
 
     def called(self, value: Value, file: LoadedFile, ref: int) -> Values:

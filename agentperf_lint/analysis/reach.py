@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Seq
 from typing import Literal, NamedTuple
 
@@ -135,8 +135,8 @@ class Reach:
         self.into: dict[int, list[Edge]] = defaultdict(list)
         self.offloaded_results: set[tuple[int, int]] = set()
         self.suspects: list[Suspect] = []
-        self._by_name: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        self._uses_of: dict[int, dict[int, list[int]]] = {}
+        self._by_name: dict[str, list[tuple[LoadedFile, list[int]]]] = defaultdict(list)
+        self._inert: dict[str, bool] = {}
         self._done: set[str] = set()
         self._queue: deque[str] = deque()
         self._depths: dict[Family, dict[int, int]] = {"blocking": {}, "loop": {}}
@@ -151,7 +151,7 @@ class Reach:
         self._higher_order: list[str] = []
         self._readable: set[str] = set()
         self._methods: dict[str, list[int]] | None = None
-        self._middles: dict[str, list[tuple[int, int]]] | None = None
+        self._passed: dict[str, list[LoadedFile]] | None = None
 
     # -- finding what matters -----------------------------------------------------------------------
 
@@ -176,17 +176,17 @@ class Reach:
     def _index(self) -> None:
         by_name = self._by_name
         for file in self.files:
-            strings = file.strings
-            for terminal in set(file.uses[9 :: f.USE_STRIDE]):
-                by_name[strings[terminal]].append((file.index, terminal))
-            for index, scope in enumerate(file.facts.scopes):
-                if scope.kind == f.CLASS:
-                    self._index_class(file, self.resolver.key(file, index), scope)
-                elif scope.flags & (f.PROPERTY | f.HIGHER_ORDER):
-                    if scope.flags & f.PROPERTY:
-                        self._properties.add(scope.name)
-                    else:
-                        self._higher_order.append(scope.name)
+            scopes = file.facts.scopes
+            for name, uses in file.facts.called.items():
+                by_name[name].append((file, uses))
+            for index in file.facts.classes:
+                self._index_class(file, self.resolver.key(file, index), scopes[index])
+            for index in file.facts.marked:
+                scope = scopes[index]
+                if scope.flags & f.PROPERTY:
+                    self._properties.add(scope.name)
+                else:
+                    self._higher_order.append(scope.name)
             for target, name in file.facts.aliases:
                 self._aliases[target].add(name)
         self._readable = self._properties | self._relations
@@ -229,33 +229,20 @@ class Reach:
     def _resolve_always(self) -> None:
         """Uses that no name leads to: `with`, loops, and callees that are computed."""
         for file in self.files:
-            kinds = file.uses[1 :: f.USE_STRIDE]
-            for index, kind in enumerate(kinds):
-                if kind in (f.USE_ENTER, f.USE_ITERATE):
-                    self._resolve(file, index)
+            for index in file.facts.unnamed:
+                self._resolve(file, index)
         self._resolve_name("")
 
-    def _uses_by_terminal(self, file: LoadedFile) -> dict[int, list[int]]:
-        found = self._uses_of.get(file.index)
-        if found is None:
-            found = self._uses_of[file.index] = defaultdict(list)
-            kinds = file.uses[1 :: f.USE_STRIDE]
-            for index, terminal in enumerate(file.uses[9 :: f.USE_STRIDE]):
-                if kinds[index] not in (f.USE_ENTER, f.USE_ITERATE):
-                    found[terminal].append(index)
-        return found
-
     def _resolve_name(self, name: str) -> None:
-        for index, terminal in self._by_name.get(name, ()):
-            file = self.files[index]
-            for use in self._uses_by_terminal(file).get(terminal, ()):
+        for file, uses in self._by_name.get(name, ()):
+            for use in uses:
                 self._resolve(file, use)
 
     def _resolve(self, file: LoadedFile, index: int) -> None:
-        use = file.use(index)
-        if use.kind == f.USE_READ and file.strings[use.terminal] not in self._readable:
+        start = index * f.USE_STRIDE
+        if file.uses[start + 1] == f.USE_READ and file.strings[file.uses[start + 9]] not in self._readable:
             return
-        for edge in self._edges_of(file, index, use):
+        for edge in self._edges_of(file, index, file.use(index)):
             self._add(edge)
 
     def _add(self, edge: Edge) -> None:
@@ -315,44 +302,29 @@ class Reach:
 
     def _resolve_middles(self, name: str) -> None:
         """Uses that read the property or relation `name` on the way: `self.name.method()`."""
-        if self._middles is None:
-            self._middles = self._index_middles()
-        for file, use in self._middles.pop(name, ()):
-            for edge in self._middle_edges(self.files[file], use, self.files[file].use(use), name):
-                self._add(edge)
-
-    def _index_middles(self) -> dict[str, list[tuple[int, int]]]:
-        found: dict[str, list[tuple[int, int]]] = defaultdict(list)
-        readable = self._readable
-        for file in self.files:
-            middles = {}
-            for index, written in enumerate(file.strings):
-                if "." in written:
-                    names = readable.intersection(written.split(".")[1:-1])
-                    if names:
-                        middles[index] = names
-            if not middles:
-                continue
-            for use, index in enumerate(file.uses[10 :: f.USE_STRIDE]):
-                for name in middles.get(index, ()):
-                    found[name].append((file.index, use))
-        return found
+        if self._passed is None:
+            self._passed = defaultdict(list)
+            for file in self.files:
+                for passed in self._readable.intersection(file.facts.passed):
+                    self._passed[passed].append(file)
+        for file in self._passed.pop(name, ()):
+            for use in file.facts.passed[name]:
+                for edge in self._middle_edges(file, use, file.use(use), name):
+                    self._add(edge)
 
     # -- one use ------------------------------------------------------------------------------------
 
-    def _edges_of(self, file: LoadedFile, index: int, use: f.Use) -> Iterator[Edge]:
+    def _edges_of(self, file: LoadedFile, index: int, use: f.Use) -> Iterable[Edge]:
         caller = self.resolver.key(file, use.scope)
         if use.kind == f.USE_CALL:
-            yield from self._call_edges(file, index, use, caller)
-        elif use.kind == f.USE_ITERATE:
-            values = self.resolver.values(file, use.ref)
-            yield from self._iterate_edges(values, file, index, use, caller)
-        elif use.kind == f.USE_ENTER:
-            yield from self._enter_edges(file, index, use, caller)
-        elif use.kind == f.USE_READ:
-            yield from self._read_edges(file, index, use, caller)
-        else:
-            yield from self._store_edges(file, index, use, caller)
+            return self._call_edges(file, index, use, caller)
+        if use.kind == f.USE_ITERATE:
+            return self._iterate_edges(self.resolver.values(file, use.ref), file, index, use, caller)
+        if use.kind == f.USE_ENTER:
+            return self._enter_edges(file, index, use, caller)
+        if use.kind == f.USE_READ:
+            return self._attribute_edges(file, use.ref, index, use, caller)
+        return self._store_edges(file, index, use, caller)
 
     def _sink(
         self,
@@ -366,11 +338,16 @@ class Reach:
     ) -> Edge:
         return Edge(caller, caller >> SCOPE_BITS, index, -1, sink, name, confidence, not use.flags & f.AWAITED, repeats)
 
-    def _call_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+    def _call_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterable[Edge]:
         callees = self.resolver.values(file, file.bases[use.ref])
         edges: list[Edge] = []
         unknown = not callees
         for value in callees:
+            if isinstance(value, External):
+                if not self._is_inert(value.name):
+                    edges.extend(self._external_edges(value, file, index, use, caller, False))
+                unknown = unknown or self._is_foreign(value)
+                continue
             edges.extend(self._run_edges(value, file, index, use, caller))
             if (
                 isinstance(value, Function)
@@ -378,13 +355,24 @@ class Reach:
                 and not self._implementations(value)
             ):
                 unknown = True
-            if isinstance(value, External):
-                unknown = unknown or self._is_foreign(value)
         if unknown and not edges:
             edges.extend(self._conventional(file, index, use, caller))
         if not callees and not edges:
             edges.extend(self._namesakes(file, index, use, caller))
-        yield from self._plausible(edges, use)
+        return self._plausible(edges, use) if edges else edges
+
+    def _is_inert(self, name: str) -> bool:
+        """Whether calling `name` runs nothing that counts, whatever it is given."""
+        known = self._inert.get(name)
+        if known is None:
+            owner, _, last = name.rpartition(".")
+            known = self._inert[name] = not (
+                self.catalogue.sink(name) is not None
+                or name.removesuffix("()") in self.catalogue.offloaders
+                or name in self.catalogue.invokers
+                or (owner == "builtins" and last in _CONSUMERS)
+            )
+        return known
 
     def _plausible(self, edges: list[Edge], use: f.Use) -> Iterator[Edge]:
         """Of several things that a name can be, those that fit: what is awaited is no sync function, and vice versa."""
@@ -675,9 +663,6 @@ class Reach:
                 sink = self.catalogue.sink(value.name, "enter")
                 if sink is not None:
                     yield self._sink(sink, value.name, index, use, caller)
-
-    def _read_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
-        yield from self._attribute_edges(file, use.ref, index, use, caller)
 
     def _middle_edges(self, file: LoadedFile, index: int, use: f.Use, name: str) -> Iterator[Edge]:
         """What reading `name` costs on the way to what `use` calls or reads."""
