@@ -250,6 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         with cli.make_context("agentperf-lint", list(sys.argv[1:] if arguments is None else arguments)) as context:
             code = cli.invoke(context)
         sys.stdout.flush()
+        _end_at_once(code)
     except click.exceptions.Exit as request:
         code = request.exit_code
     except click.ClickException as error:
@@ -265,6 +266,16 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = ERROR
         _explain(error)
     sys.exit(code)
+
+
+_kept: list[object] = []
+
+
+def _end_at_once(code: int) -> None:
+    """Ends the process where an analysis has left much to free, which is of no use to anyone."""
+    if _kept:
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _explain(error: Exception) -> None:
@@ -372,6 +383,7 @@ def _analyze(
         cache_dir=cache_directory,
         stdin=stdin,
         progress=progress_on(sys.stderr),
+        keep=_kept.append,
     )
 
 
