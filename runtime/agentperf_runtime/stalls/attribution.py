@@ -33,11 +33,11 @@ class Run:
 
     @property
     def line(self) -> Hashable:
-        return self.place.code, self.place.line, self.place.importing
+        return self.place.owner, self.place.line, self.place.importing
 
     @property
     def function(self) -> Hashable:
-        return self.place.code, self.place.importing
+        return self.place.owner, self.place.importing
 
 
 class Share(NamedTuple):
@@ -85,12 +85,14 @@ class Samples:
         """
         if not self._runs:
             return []
-        groups = sorted((_Group(runs) for runs in _grouped(self._runs, limit)), key=lambda group: -group.weight)
+        groups = sorted(map(_Group, _grouped(self._runs, limit)), key=lambda group: -group.weight)
+        # The first one in the application, if it was not just passed by: what a call returned is freed outside.
+        main = next((group for group in groups if group.is_sure), groups[0])
         total = sum(group.weight for group in groups)
         scale = min(1.0, duration / total) if total > 0 else 0.0
-        others = [group.share(group.weight * scale) for group in groups[1:] if group.weight * scale > limit]
-        rest = duration - sum(share.duration for share in others)
-        return [groups[0].share(rest), *others]
+        others = [group for group in groups if group is not main and group.is_sure and group.weight * scale > limit]
+        shares = [group.share(group.weight * scale) for group in others]
+        return [main.share(duration - sum(share.duration for share in shares)), *shares]
 
 
 def _grouped(runs: list[Run], limit: float) -> Iterable[list[Run]]:
@@ -118,6 +120,12 @@ class _Group:
     def __init__(self, runs: list[Run]) -> None:
         self._runs = runs
         self.weight = sum(run.weight for run in runs)
+        self._samples = sum(run.samples for run in runs)
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether it is in the application, or outside for more than a moment."""
+        return self._runs[0].place.code is not None or self._samples >= _SURE_SAMPLES
 
     def share(self, duration: float) -> Share:
         lines: dict[Hashable, float] = defaultdict(float)
@@ -125,5 +133,4 @@ class _Group:
             lines[run.line] += run.weight
         heaviest = max(self._runs, key=lambda run: (lines[run.line], run.weight))
         late = sum(run.late for run in self._runs) * 2 > self.weight
-        samples = sum(run.samples for run in self._runs)
-        return Share(heaviest.place, heaviest.task, self._runs[0].began, duration, samples, late)
+        return Share(heaviest.place, heaviest.task, self._runs[0].began, duration, self._samples, late)

@@ -16,48 +16,60 @@ class Lateness:
     def __init__(self, native_id: int, limit: float) -> None:
         self._schedule = ThreadSchedule(native_id)
         self._limit = limit
-        self._last: Reading | None = None
-        self._process = process_time()
+        self.remember()
 
     def close(self) -> None:
         self._schedule.close()
 
     def remember(self) -> None:
         """Before the thread goes to sleep: what it had used until then."""
-        self._last = self._schedule.read()
+        self._last: Reading | None = self._schedule.read()
         self._process = process_time()
 
-    def waited_for_lock(self, loops: Iterable[RunningLoop], planned: float, now: float) -> bool:
-        """Whether the thread, which wanted to look at `planned`, waited for the interpreter's lock until `now`.
+    def judge(self, loops: Iterable[RunningLoop], planned: float, now: float) -> bool:
+        """Find out why the thread, which wanted to look at `planned`, looks `now`.
 
-        When the whole process was stopped, or when another thread than a loop's kept the lock, the time is excluded
-        from the loop's step. Where nothing is known, it is the loop's.
+        Returns whether it waited for the interpreter's lock. Loops that kept it are marked so. When the whole process
+        was stopped, or when another thread than the loop's kept the lock, the time is excluded from the loop's step.
+        Where nothing is known, it is the loop's.
         """
         late = now - planned
         interval = sys.getswitchinterval()
+        for running in loops:
+            running.kept_lock = False
         if late < max(self._limit / 4, 2 * interval):
             return False
         own = self._schedule.read()
         if own is None or self._last is None:
+            for running in loops:
+                running.kept_lock = True
             return True
         # A thread that waits for the lock wakes up once in each switch interval.
-        if (own.slices - self._last.slices) * interval < late / 2:
-            if own.delayed - self._last.delayed < late / 2:
-                for running in loops:
-                    running.exclude(planned, now)
+        waited = (own.slices - self._last.slices) * interval
+        if waited + own.delayed - self._last.delayed < late / 2:
+            for running in loops:
+                running.exclude(planned, now)
             return False
         used = process_time() - self._process
         for running in loops:
-            if _is_innocent(running, late, used):
-                running.exclude(planned, now)
-        return True
+            _judge_loop(running, planned, now, used)
+        return waited > late / 4
 
 
-def _is_innocent(running: RunningLoop, late: float, used: float) -> bool:
-    """Whether the loop's thread did nothing for most of `late` seconds, while others `used` the processor."""
+def _judge_loop(running: RunningLoop, planned: float, now: float, used: float) -> None:
+    """Whether the loop's thread kept the lock, or others, which `used` the processor (seconds, all threads together).
+
+    On a busy machine they used it for a part of that time only, and waited for it the rest.
+    """
+    late = now - planned
     reading = running.schedule.read()
     if reading is None or running.last is None:
-        return False
+        running.kept_lock = True
+        return
     ran = reading.running - running.last.running
     delayed = reading.delayed - running.last.delayed
-    return ran + delayed < late / 2 <= used - ran
+    others = used - ran
+    if ran < late / 4 and others > max(late / 8, 2 * ran):
+        running.exclude(planned, now)
+    else:
+        running.kept_lock = delayed < late / 2

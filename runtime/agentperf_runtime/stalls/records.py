@@ -26,8 +26,8 @@ class Stall(NamedTuple):
     `duration` is what of the step belongs to this place; when `ongoing`, what has passed so far. A later record with
     the same `start` replaces an ongoing one. Places of one step that are each over the limit are records of their own,
     everything else is the largest one's. Not counted is time in which the process was stopped or in which another
-    thread kept the interpreter's lock; a step that is over the limit only because its thread waited for a processor
-    is no stall.
+    thread kept the interpreter's lock. Time in which the thread waited for a processor is counted, but a step of which
+    it makes so much that less than half of the limit is left is no stall.
 
     `frames` is the stack that was seen most often there, innermost first, library frames included, cut where the
     event loop called. `code` and `lasti` are its innermost application frame, or, when `reason` is "import", the one

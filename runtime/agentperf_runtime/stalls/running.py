@@ -42,16 +42,20 @@ class RunningLoop:
     written in one operation.
     """
 
-    def __init__(self, loop: Any, thread: int, native_id: int, limit: float, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, loop: Any, thread: int, schedule: ThreadSchedule, limit: float, wake: Callable[[], None]
+    ) -> None:
         self.loop = loop
         self.thread = thread
         self.timer: TimedSelect | Heartbeat
-        self.schedule = ThreadSchedule(native_id)
+        self.schedule = schedule
         self.ended: deque[EndedStep] = deque(maxlen=_KEPT)
         self._excluded: deque[tuple[float, float]] = deque(maxlen=_EXCLUDED_KEPT)
-        self.last: Reading | None = None
+        self.last = schedule.read()
         self.step: Step | None = None
         self.gone = False
+        self.kept_lock = False
+        """Whether the watchdog, when it looked last, had been waiting because of this loop's thread."""
         self._limit = limit
         self._wake = wake
         self._unannounced = False
@@ -99,12 +103,11 @@ class RunningLoop:
         self.unwrap()
         self.gone = True
 
-    def forget(self, native_id: int) -> None:
-        """This is a forked child, in which the loop's thread is now `native_id`: what ran was the parent's."""
+    def forget(self, schedule: ThreadSchedule) -> None:
+        """This is a forked child, in which the loop's thread has another `schedule`: what ran was the parent's."""
         self.timer.forget()
-        self.schedule.close()
-        self.schedule = ThreadSchedule(native_id)
-        self.last = None
+        self.schedule = schedule
+        self.last = schedule.read()
         self.ended.clear()
         self.step = None
 

@@ -11,6 +11,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 _LONGEST_LINE = 96  # bytes
+_KEPT_OPEN = 64
 
 
 class Reading(NamedTuple):
@@ -56,6 +57,25 @@ class ThreadSchedule:
                 os.close(file)
         except OSError:
             pass
+
+
+class Schedules:
+    """The schedules of the threads in which loops run, kept open: a program may run a thousand loops one by one."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, ThreadSchedule] = {}
+
+    def of(self, native_id: int) -> ThreadSchedule:
+        known = self._known.get(native_id)
+        if known is not None:
+            return known
+        if len(self._known) >= _KEPT_OPEN:
+            self._known.pop(next(iter(self._known))).close()
+        return self._known.setdefault(native_id, ThreadSchedule(native_id))
+
+    def close(self) -> None:
+        while self._known:
+            self._known.popitem()[1].close()
 
 
 def delay_between(before: Reading | None, after: Reading | None, started: float, ended: float) -> float:

@@ -19,9 +19,13 @@ IsApplication = Callable[[CodeType], bool]
 
 
 class Place(NamedTuple):
-    """Where a loop was found: the innermost application frame (`code` is None without one) and the stack around it."""
+    """Where a loop was found: the innermost application frame (`code` is None without one) and the stack around it.
+
+    `owner`: the function that the code belongs to, which for a lambda or a comprehension is the one it is written in.
+    """
 
     code: CodeType | None
+    owner: CodeType | None
     line: int
     lasti: int
     importing: bool
@@ -52,8 +56,23 @@ def place_of(frame: FrameType | None, boundary: frozenset[CodeType], is_applicat
     # What is imported for the first time costs its importer, wherever in the imported modules the time goes.
     holder = importer or own
     if holder is None:
-        return Place(None, 0, -1, importing, tuple(frames))
-    return Place(holder.f_code, line_of(holder), holder.f_lasti, importing, tuple(frames))
+        return nowhere(tuple(frames), importing)
+    return Place(holder.f_code, _owner(holder), line_of(holder), holder.f_lasti, importing, tuple(frames))
+
+
+def nowhere(frames: tuple[Frame, ...] = (), importing: bool = False) -> Place:
+    """A place outside the application."""
+    return Place(None, None, 0, -1, importing, frames)
+
+
+def _owner(frame: FrameType) -> CodeType:
+    """The named function around the code of `frame`, as far as it is on the stack."""
+    code, outer = frame.f_code, frame.f_back
+    while code.co_name.startswith("<") and outer is not None:
+        if code in outer.f_code.co_consts:
+            code = outer.f_code
+        outer = outer.f_back
+    return code
 
 
 def frame_of(frame: FrameType) -> Frame:

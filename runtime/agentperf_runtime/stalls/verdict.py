@@ -9,9 +9,7 @@ from agentperf_runtime.stalls.pauses import GarbageCollections
 from agentperf_runtime.stalls.records import Reason, Stall, nanoseconds
 from agentperf_runtime.stalls.running import EndedStep, RunningLoop, Step
 from agentperf_runtime.stalls.scheduling import delay_between
-from agentperf_runtime.stalls.stacks import Place
-
-_NOWHERE = Place(None, 0, -1, False, ())
+from agentperf_runtime.stalls.stacks import nowhere
 
 
 def stalls_of(
@@ -19,16 +17,17 @@ def stalls_of(
 ) -> list[Stall]:
     """The stalls that `step` consists of: none when the application held the loop for less than `limit` seconds.
 
-    A thread that waits for a processor holds the loop too, but that alone makes no stall. Of an `ongoing` step, which
-    has ended only for now, the largest one.
+    A thread that waits for a processor holds the loop too, but that alone makes no stall: half of the limit has to
+    be the application's. Of an `ongoing` step, which has ended only for now, the largest one.
     """
     duration = ended.ended - ended.started - running.excluded_between(ended.started, ended.ended)
     delay = delay_between(step.before, ended.reading, ended.started, ended.ended)
-    if duration - delay <= limit and not step.told_at:
+    is_stall = duration > limit and duration - delay > limit / 2
+    if not is_stall and not step.told_at:
         return []
     shares = step.samples.shares(max(duration, 0.0), limit)
     if not shares:  # over before anybody could look
-        shares = [Share(_NOWHERE, None, ended.started, duration, 0, True)]
+        shares = [Share(nowhere(), None, ended.started, duration, 0, True)]
     collected = garbage.seconds_between(ended.started, ended.ended)
     if ongoing:
         return [_stall(shares[0], ended.started, step, collected, True)]

@@ -22,6 +22,7 @@ from agentperf_runtime.stalls.lateness import Lateness
 from agentperf_runtime.stalls.pauses import GarbageCollections
 from agentperf_runtime.stalls.records import LoopSample, Stall
 from agentperf_runtime.stalls.running import EndedStep, RunningLoop, Step
+from agentperf_runtime.stalls.scheduling import ThreadSchedule
 from agentperf_runtime.stalls.stacks import IsApplication, Place, frame_of, place_of
 from agentperf_runtime.stalls.verdict import stalls_of
 
@@ -111,11 +112,14 @@ class Watchdog:
         self._ended.acquire(timeout=_STOPPING_TAKES)
         self._garbage.uninstall()
 
-    def after_fork(self) -> None:
-        """In the child, where the thread does not exist: start another one. Of the loops this thread's is left."""
+    def after_fork(self, schedule: ThreadSchedule) -> None:
+        """In the child, where the thread does not exist: start another one. Of the loops this thread's is left.
+
+        `schedule`: of the calling thread.
+        """
         self._loops = {key: running for key, running in self._loops.items() if running.thread == get_ident()}
         for running in self._loops.values():
-            running.forget(get_native_id())
+            running.forget(schedule)
         self._begin()
         self._start_thread()
 
@@ -134,7 +138,6 @@ class Watchdog:
     def _drop(self, running: RunningLoop, now: float) -> None:
         if self._loops.pop(id(running), None) is not None:
             self._activity.has_left(running, now)
-            running.schedule.close()
 
     def wake(self) -> None:
         """Make the thread look now."""
@@ -154,7 +157,7 @@ class Watchdog:
                 except Exception:
                     self.errors += 1
                 self._wait(pause)
-            self._finish()
+            self._finish(lateness)
         except Exception:
             self.errors += 1
         finally:
@@ -188,11 +191,10 @@ class Watchdog:
         loops = list(self._loops.values())
         # First of all and in one go: whatever lets go of the interpreter's lock lets the loop run on to other lines.
         seen = self._see(loops, now)
-        waited_for_lock = lateness.waited_for_lock(loops, self._planned, now)
-        latest = self._planned if waited_for_lock else now
+        latest = self._planned if lateness.judge(loops, self._planned, now) else now
         pause = self._limit / 2
         for each in seen:
-            pause = min(pause, self._note(each, latest, now, waited_for_lock))
+            pause = min(pause, self._note(each, latest, now))
         for running in loops:
             running.check()
             self._settle(running)
@@ -237,9 +239,9 @@ class Watchdog:
         if frame is None or not self._surroundings.is_application(frame.f_code):
             return place
         found = frame_of(frame)
-        return Place(frame.f_code, found.line, frame.f_lasti, place.importing, (*place.frames, found))
+        return Place(frame.f_code, frame.f_code, found.line, frame.f_lasti, place.importing, (*place.frames, found))
 
-    def _note(self, seen: Seen, latest: float, now: float, late: bool) -> float:
+    def _note(self, seen: Seen, latest: float, now: float) -> float:
         """Add what was seen to the loop's step. Returns the seconds until the loop should be looked at again."""
         running, started = seen.running, seen.started
         self._settle(running, but=started)
@@ -248,7 +250,7 @@ class Watchdog:
             started = started or running.timer.look(False, latest - self._limit / 4, latest, now)
         step = running.step_since(started)
         excluded = running.excluded_between(step.samples.last, now)
-        step.samples.add(now, seen.place, seen.task, excluded, late and not excluded)
+        step.samples.add(now, seen.place, seen.task, excluded, running.kept_lock)
         age = now - started
         if age >= max(_TELL_AT, 2 * step.told_at) and age > self._limit:
             self._tell_ongoing(running, step, now)
@@ -304,8 +306,9 @@ class Watchdog:
         except Exception:
             self.errors += 1
 
-    def _finish(self) -> None:
+    def _finish(self, lateness: Lateness) -> None:
         """The last look: a step that still lasts ends here."""
+        self._look(lateness)
         now = perf_counter()
         for running in list(self._loops.values()):
             self._settle(running)
@@ -314,5 +317,4 @@ class Watchdog:
                 until_now = EndedStep(started, now, running.schedule.read())
                 step = running.step_since(started)
                 self._found += stalls_of(running, step, until_now, self._limit, self._garbage, ongoing=False)
-            running.schedule.close()
         self._tell(now, last=True)

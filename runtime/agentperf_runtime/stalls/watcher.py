@@ -13,6 +13,7 @@ from typing import Any
 from agentperf_runtime.stalls import loops
 from agentperf_runtime.stalls.records import LoopSample, Stall
 from agentperf_runtime.stalls.running import RunningLoop
+from agentperf_runtime.stalls.scheduling import Schedules
 from agentperf_runtime.stalls.watchdog import Surroundings, Watchdog
 
 
@@ -45,6 +46,7 @@ class StallWatcher:
         self._sample = sample
         self._identify = identify
         self._hooks = loops.Hooks(self._guarded_runs)
+        self._schedules = Schedules()
         self._watchdog: Watchdog | None = None
         self._watching = False
         self._running: dict[int, RunningLoop] = {}
@@ -89,6 +91,7 @@ class StallWatcher:
             running.unwrap()
         self._running.clear()
         self._found.clear()
+        self._schedules.close()
 
     def after_fork(self) -> None:
         """To be called in a forked child, which goes on being watched."""
@@ -97,7 +100,8 @@ class StallWatcher:
         own = self._running.get(get_ident())
         self._running = {} if own is None else {get_ident(): own}
         self._found.clear()
-        self._watchdog.after_fork()
+        self._schedules.close()
+        self._watchdog.after_fork(self._schedules.of(get_native_id()))
 
     def uvloop_imported(self) -> None:
         """To be called when uvloop was imported after the start."""
@@ -147,7 +151,7 @@ class StallWatcher:
 
     def _watch(self, loop: Any, thread: int, native_id: int, started: float, found: bool = False) -> RunningLoop:
         assert self._watchdog is not None
-        running = RunningLoop(loop, thread, native_id, self.limit, self._watchdog.wake)
+        running = RunningLoop(loop, thread, self._schedules.of(native_id), self.limit, self._watchdog.wake)
         if not (loops.has_selector(loop) and running.time_selector(loop._selector, started)):
             running.time_answers(None if found else loops.waiting_code(loop), found)
         self._watchdog.add(running)
