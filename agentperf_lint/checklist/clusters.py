@@ -10,6 +10,7 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
@@ -222,13 +223,13 @@ class _Finder:
     def _gaps(self, indices: Sequence[int]) -> list[int]:
         """Nanoseconds from the end of each operation to the start of the next."""
         start, duration = self.columns.start, self.columns.duration
-        return [start[after] - start[before] - duration[before] for before, after in zip(indices, indices[1:])]
+        return [start[after] - start[before] - duration[before] for before, after in pairwise(indices)]
 
     def _pauses(self, indices: Sequence[int], least: float) -> int:
         """Between how many of the operations their task slept, for at least `least` seconds."""
         if not self._sleeps:
             return 0
-        return sum(self._slept(before, after, least) for before, after in zip(indices, indices[1:]))
+        return sum(self._slept(before, after, least) for before, after in pairwise(indices))
 
     def _slept(self, before: int, after: int, least: float) -> bool:
         columns = self.columns

@@ -168,7 +168,7 @@ def line_digest(line: str) -> str:
 def shown_path(path: str) -> str:
     """`path` relative to the working directory where it lies below it, with forward slashes."""
     below = os.getcwd().rstrip(os.sep) + os.sep
-    return (path.removeprefix(below)).replace(os.sep, "/")
+    return path.removeprefix(below).replace(os.sep, "/")
 
 
 def _loaded(path: str) -> Code | None:
@@ -184,7 +184,7 @@ def _current_line(code: Code, line: int, function: str, first_line: int, digest:
     if digest and line_digest(code.line(line)) == digest:
         return line
     if plain_name(function) == "<module>":
-        lines: range = range(1, len(code.lines) + 1)
+        lines = range(1, len(code.lines) + 1)
     else:
         found = code.named(function)
         if found is None:
@@ -223,7 +223,7 @@ def _statements(level: Iterable[ast.AST]) -> Iterator[ast.stmt]:
 
 
 def _first(statement: ast.stmt) -> int:
-    decorators = getattr(statement, "decorator_list", ())
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
     return min([statement.lineno, *(each.lineno for each in decorators)])
 
 

@@ -134,8 +134,12 @@ def test_lazy_attributes_name_their_relation(tmp_path):
 
 @pytest.mark.parametrize(
     ("library", "remedy"),
-    [("django.db", 'select_related("author")'), ("tortoise", 'prefetch_related("author")'), ("sqlalchemy", "selectinload(Book.author)")],
-)  # fmt: skip
+    [
+        ("django.db", 'select_related("author")'),
+        ("tortoise", 'prefetch_related("author")'),
+        ("sqlalchemy", "selectinload(Book.author)"),
+    ],
+)
 def test_remedies_speak_the_language_of_the_orm(tmp_path, app, library, remedy):
     trace = repeated(9, app.frame("call", "report"), relation="Book.author", library=library)
     (item,) = items_of(tmp_path, trace)
@@ -178,7 +182,8 @@ def test_a_limit_for_every_row_is_no_page(tmp_path):
             return out
         """,
     )
-    trace = repeated(30, app.frame("call", "feed"), text="select id from c where post_id = $1 order by id desc limit $2")
+    text = "select id from c where post_id = $1 order by id desc limit $2"
+    trace = repeated(30, app.frame("call", "feed"), text=text)
     assert kinds(items_of(tmp_path, trace)) == [("n_plus_one", "app.py", app.line("call"))]
 
 
@@ -355,7 +360,8 @@ def test_innocent_loops_are_silent(tmp_path, source):
     function = next(line for line in app.lines if "def " in line).partition("def ")[2].partition("(")[0]
     if "class Pager" in source:
         function = "Pager.pull"
-    kind, text = ("http", "GET http://api/items?page") if "client.get" in source or "session.get" in source else ("sql", "select ?, ?")
+    is_http = "client.get" in source or "session.get" in source
+    kind, text = ("http", "GET http://api/items?page") if is_http else ("sql", "select ?, ?")
     assert items_of(tmp_path, repeated(14, app.frame("call", function), kind=kind, text=text)) == []
 
 
@@ -580,7 +586,9 @@ def test_batches_are_told_by_their_size(tmp_path, app, sizes, found):
     trace = TraceBuilder()
     trace.root()
     for number, size in enumerate(sizes):
-        trace.op("sql", "select id from t where id = any(?)", app.frame("call", "report"), params=number + 1, batch=size)
+        trace.op(
+            "sql", "select id from t where id = any(?)", app.frame("call", "report"), params=number + 1, batch=size
+        )
     assert len(items_of(tmp_path, trace)) == found
 
 
