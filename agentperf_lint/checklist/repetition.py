@@ -67,6 +67,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 UNKNOWN = Judgement("unknown")
+HANDFUL = "a fixed handful"
 
 
 class Repetitions:
@@ -159,10 +160,10 @@ def _said(reading: Reading, place: LoopPlace, kind: str) -> Judgement:
     if reading.pages:
         return Judgement("innocent", "goes on until an answer says stop")
     if reading.handful:
-        return Judgement("innocent", "a fixed handful")
+        return Judgement("innocent", HANDFUL, place)
     if reading.batched:
         return Judgement("innocent", "batches", batched=True)
-    if reading.elsewhere:
+    if reading.elsewhere and kind != "http":  # whose statements name the server
         return Judgement("innocent", "another server each time")
     answer: Answer = "unknown" if reading.periodic or not (reading.depends or reading.walks) else "repeats"
     return Judgement(

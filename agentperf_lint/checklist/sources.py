@@ -91,8 +91,13 @@ class Code:
         return range(_first(statement), max(last, line) + 1)
 
     def is_silenced(self, lines: Iterable[int], code: str) -> bool:
-        """Whether a comment on one of `lines` asks to leave out `code`."""
-        return any(_silences(self.line(number), code) for number in lines)
+        """Whether a comment on one of `lines`, or on lines of its own right above, asks to leave out `code`."""
+        numbers = list(lines)
+        above = min(numbers, default=1) - 1
+        while self.line(above).lstrip().startswith("#"):
+            numbers.append(above)
+            above -= 1
+        return any(_silences(self.line(number), code) for number in numbers)
 
 
 class Sources:
