@@ -66,14 +66,15 @@ class TraceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
     """The keys of `[tool.agentperf-lint.trace]`: what of a trace is worth telling.
 
     `min_operations` of one key in one root make an N+1 cluster, `min_duplicates` identical ones a duplicate.
-    `slow_operation` (seconds) makes a bottleneck, `stall_limit` (seconds) a stall; operations that their task waits
-    for `poll_interval` seconds between are a timer. `ignore` are patterns of `path:function` or of statements.
+    `slow_operation` (seconds) makes a bottleneck, `stall_limit` (seconds, 0: as it was traced) a stall; operations
+    between which their task sleeps `poll_interval` seconds are a timer's. `ignore` are patterns of `path:function` or
+    of statements.
     """
 
     min_operations: int = 6
     min_duplicates: int = 6
     slow_operation: float = 0.5
-    stall_limit: float = 0.05
+    stall_limit: float = 0.0
     poll_interval: float = 0.5
     detector: Detector = "default"
     ignore: tuple[str, ...] = ()
@@ -108,6 +109,7 @@ class Config(Settings, frozen=True, kw_only=True):
 
 
 _KEYS = tuple(field.encode_name for field in msgspec.structs.fields(Settings))
+_TRACE_KEYS = tuple(field.encode_name for field in msgspec.structs.fields(TraceSettings))
 
 
 def load_config(start: Path, *, file: Path | None = None, isolated: bool = False) -> Config:
@@ -177,9 +179,9 @@ def _explicit_table(path: Path) -> dict[str, Any]:
 
 
 def _from_table(table: Mapping[str, Any], path: Path, directory: Path) -> Config:
-    for key in table:
-        if key not in _KEYS:
-            raise ConfigError(f"{path}: unknown key {key!r} in [tool.{TABLE}]{_suggestion(key)}")
+    _check_keys(table, _KEYS, f"{path}: unknown key {{!r}} in [tool.{TABLE}]")
+    if isinstance(table.get("trace"), dict):
+        _check_keys(table["trace"], _TRACE_KEYS, f"{path}: unknown key {{!r}} in [tool.{TABLE}.trace]")
     try:
         settings = msgspec.convert(dict(table), Settings)
     except msgspec.ValidationError as error:
@@ -192,18 +194,24 @@ def _from_table(table: Mapping[str, Any], path: Path, directory: Path) -> Config
     return Config(**{**values, "cache_dir": cache_dir}, directory=os.path.abspath(directory), file=str(path))
 
 
+def _check_keys(table: Mapping[str, Any], known: Sequence[str], message: str) -> None:
+    for key in table:
+        if key not in known:
+            close = difflib.get_close_matches(key.replace("_", "-").lower(), known, n=1)
+            suggestion = f": did you mean {close[0]!r}?" if close else f" (known keys: {', '.join(known)})"
+            raise ConfigError(message.format(key) + suggestion)
+
+
 def _check_trace(settings: TraceSettings, where: str) -> None:
-    for key, least in (("min-operations", 2), ("min-duplicates", 2)):
-        if getattr(settings, key.replace("-", "_")) < least:
-            raise ConfigError(f"{where}{key}: must be at least {least}")
-    for key in ("slow-operation", "stall-limit", "poll-interval"):
-        if not getattr(settings, key.replace("-", "_")) > 0:
+    counts = {"min-operations": settings.min_operations, "min-duplicates": settings.min_duplicates}
+    for key, count in counts.items():
+        if count < 2:
+            raise ConfigError(f"{where}{key}: must be at least 2")
+    for key, seconds in {"slow-operation": settings.slow_operation, "poll-interval": settings.poll_interval}.items():
+        if not seconds > 0:
             raise ConfigError(f"{where}{key}: must be more than 0 seconds")
-
-
-def _suggestion(key: str) -> str:
-    close = difflib.get_close_matches(key.replace("_", "-").lower(), _KEYS, n=1)
-    return f": did you mean {close[0]!r}?" if close else f" (known keys: {', '.join(_KEYS)})"
+    if not settings.stall_limit >= 0:
+        raise ConfigError(f"{where}stall-limit: must not be negative")
 
 
 def _explained(message: str) -> str:

@@ -84,6 +84,13 @@ def test_file_of_its_own_has_the_keys_at_the_top(tmp_path, monkeypatch):
         ("select = 'APL1'", ["tool.agentperf-lint.select", "expected `array`, got `str`"]),
         ("min-severity = 'huge'", ["tool.agentperf-lint.min-severity", "huge"]),
         ("per-file-ignores = { 'a.py' = 'APL1' }", ["tool.agentperf-lint.per-file-ignores"]),
+        ("trace.min-ops = 3", ["unknown key 'min-ops' in [tool.agentperf-lint.trace]", "'min-operations'"]),
+        ("trace.min-operations = 1", ["agentperf-lint.trace.min-operations: must be at least 2"]),
+        ("trace.slow-operation = 0", ["agentperf-lint.trace.slow-operation: must be more than 0 seconds"]),
+        ("trace.stall-limit = -1", ["agentperf-lint.trace.stall-limit: must not be negative"]),
+        ("trace.detector = 'magic'", ["tool.agentperf-lint.trace.detector", "magic"]),
+        ("trace.ignore = 'x'", ["tool.agentperf-lint.trace.ignore", "expected `array`, got `str`"]),
+        ("trace = 3", ["tool.agentperf-lint.trace"]),
         ("select = [", ["not valid TOML"]),
     ],
 )
@@ -95,6 +102,12 @@ def test_errors_name_file_and_key(tmp_path, table, parts):
     assert message.startswith(str(tmp_path / "pyproject.toml"))
     for part in parts:
         assert part in message
+
+
+def test_trace_settings(tmp_path):
+    written(tmp_path, "[tool.agentperf-lint.trace]\nmin-duplicates = 9\npoll-interval = 2\n")
+    config = load_config(tmp_path)
+    assert (config.trace.min_operations, config.trace.min_duplicates, config.trace.poll_interval) == (6, 9, 2.0)
 
 
 def test_table_must_be_a_table(tmp_path):

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from agentperf_lint.cli import check
-from agentperf_lint.config import Settings, load_config
+from agentperf_lint.config import Settings, TraceSettings, load_config
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -51,8 +51,9 @@ def test_configuration_has_every_key_and_is_valid(tmp_path):
     (shown,) = blocks("toml")
     (tmp_path / "pyproject.toml").write_text(shown)
     assert load_config(tmp_path).min_confidence == "likely"
-    keys = {field.encode_name for field in msgspec.structs.fields(Settings)}
-    assert set(tomllib.loads(shown)["tool"]["agentperf-lint"]) == keys
+    table = tomllib.loads(shown)["tool"]["agentperf-lint"]
+    assert set(table) == {field.encode_name for field in msgspec.structs.fields(Settings)}
+    assert set(table["trace"]) == {field.encode_name for field in msgspec.structs.fields(TraceSettings)}
 
 
 def test_options_exist():

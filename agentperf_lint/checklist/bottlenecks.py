@@ -12,6 +12,7 @@ from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, Sta
 
 _SLOW_BY_NATURE = {"llm": 10.0, "subprocess": 10.0}  # times the limit
 _HIGH = 2.0  # seconds
+_SHOWN_STATEMENT = 200  # characters in a message
 
 Key = tuple[str, str, Frame]
 Slow = tuple[Piece, int]  # an operation by its index
@@ -23,7 +24,8 @@ def bottleneck_items(scene: Scene) -> list[Observed]:
     counts: Counter[Key] = Counter()
     for piece in scene.trace.pieces:
         _collect(scene, piece, slow, counts)
-    return [_observed(scene, key, found, counts[key]) for key, found in slow.items() if not _is_left_out(scene, key, found)]
+    told = {key: found for key, found in slow.items() if not _is_left_out(scene, key, found)}
+    return [_observed(scene, key, found, counts[key]) for key, found in told.items()]
 
 
 def _collect(scene: Scene, piece: Piece, slow: dict[Key, list[Slow]], counts: Counter[Key]) -> None:
@@ -37,7 +39,8 @@ def _collect(scene: Scene, piece: Piece, slow: dict[Key, list[Slow]], counts: Co
             continue
         pair = (columns.statement[index], site)
         if pair not in keys:
-            keys[pair] = (statement.kind, meaning_of(statement.kind, statement.text).fingerprint, scene.site_frame(piece, site))
+            meaning = meaning_of(statement.kind, statement.text)
+            keys[pair] = (statement.kind, meaning.fingerprint, scene.site_frame(piece, site))
         slow[keys[pair]].append((piece, index))
     if keys:
         for pair, count in Counter(zip(columns.statement, columns.site)).items():
@@ -94,12 +97,17 @@ def _observed(scene: Scene, key: Key, found: list[Slow], count: int) -> Observed
         share=scene.share(
             span(piece, piece.operations.start[index], piece.operations.duration[index]) for piece, index in found
         ),
-        message=f"{evidence.worst_seconds:.2f} s in one operation, {evidence.root_share:.0%} of its root ({text[:200]}): {remedy}",
+        message=f"{_what(evidence)}: {remedy}",
         remedy=remedy,
         evidence=(evidence,),
     )
     frames = (each for stack in scene.site_frames(piece, piece.operations.site[index]) for each in stack)
     return Observed(item, tuple(dict.fromkeys(frames)))
+
+
+def _what(evidence: BottleneckEvidence) -> str:
+    share = f"{evidence.root_share:.0%} of its root"
+    return f"{evidence.worst_seconds:.2f} s in one operation, {share} ({evidence.statement[:_SHOWN_STATEMENT]})"
 
 
 def _share_of_root(piece: Piece, root: int, seconds: float) -> float:

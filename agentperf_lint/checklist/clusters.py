@@ -10,12 +10,13 @@ from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from itertools import pairwise
 from typing import Literal
 
 import msgspec
 
 from agentperf_lint.checklist.observed import Scene
-from agentperf_lint.checklist.repetition import UNKNOWN, Judgement, Repetitions
+from agentperf_lint.checklist.repetition import HANDFUL, UNKNOWN, Judgement, Repetitions
 from agentperf_lint.checklist.sources import Sources
 from agentperf_lint.checklist.statements import LOCAL_KINDS, Meaning, meanings_of
 from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, is_failure
@@ -23,6 +24,7 @@ from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, is_
 ClusterKind = Literal["n_plus_one", "duplicate"]
 
 _BATCH = 10  # elements in one call that make a batch of it
+_HANDFUL = 16  # different parameters that constants may have
 _MOSTLY = 0.5  # share of the gaps, or of the operations
 _COVERED = 0.8  # share of a gap that a sleep of another task must fill
 _STREAMED = frozenset({"each turn waits for work", "goes on until an answer says stop"})
@@ -112,7 +114,9 @@ class _Finder:
             return None
         sites = sorted({self.columns.site[index] for index in indices})
         judgement = self._judgement(indices[0], sites)
-        if judgement.answer == "innocent":
+        if judgement.reason == HANDFUL and distinct > _HANDFUL:
+            judgement = msgspec.structs.replace(judgement, answer="repeats")
+        if judgement.answer == "innocent" or self._feeds_reads(indices, meaning):
             return None
         if judgement.periodic and self._pauses(indices, 0.0) >= _MOSTLY * (len(indices) - 1):
             return None
@@ -136,6 +140,27 @@ class _Finder:
         if distinct >= self.settings.min_operations or distinct >= _MOSTLY * len(indices):
             return True
         return judgement.answer == "repeats" and judgement.depends
+
+    def _feeds_reads(self, indices: Sequence[int], written: Meaning) -> bool:
+        """Whether after most of these writes the same question is asked about what they changed."""
+        if written.effect != "write":
+            return False
+        times = [self.columns.start[index] for index in indices]
+        asked: dict[tuple[int, int], set[int]] = defaultdict(set)
+        for group, params, start in self._reads.get(self.columns.root[indices[0]], ()):
+            if self.meanings[group].resources & written.resources:
+                asked[group, params].add(bisect_left(times, start))
+        return any(len(turns - {0}) > _MOSTLY * len(times) for turns in asked.values())
+
+    @cached_property
+    def _reads(self) -> dict[int, list[tuple[int, int, int]]]:
+        """What each root read: group, parameters and time."""
+        is_read = [meaning.effect == "read" for meaning in self.meanings]
+        found: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
+        for root, group, params, start in zip(self.columns.root, self.groups, self.columns.params, self.columns.start):
+            if group >= 0 and is_read[group]:
+                found[root].append((group, params, start))
+        return found
 
     def _carries_batches(self, indices: Sequence[int]) -> bool:
         """Whether each call is one piece of a collection, all of one size but the last."""
@@ -222,13 +247,13 @@ class _Finder:
     def _gaps(self, indices: Sequence[int]) -> list[int]:
         """Nanoseconds from the end of each operation to the start of the next."""
         start, duration = self.columns.start, self.columns.duration
-        return [start[after] - start[before] - duration[before] for before, after in zip(indices, indices[1:])]
+        return [start[after] - start[before] - duration[before] for before, after in pairwise(indices)]
 
     def _pauses(self, indices: Sequence[int], least: float) -> int:
         """Between how many of the operations their task slept, for at least `least` seconds."""
         if not self._sleeps:
             return 0
-        return sum(self._slept(before, after, least) for before, after in zip(indices, indices[1:]))
+        return sum(self._slept(before, after, least) for before, after in pairwise(indices))
 
     def _slept(self, before: int, after: int, least: float) -> bool:
         columns = self.columns
@@ -340,8 +365,9 @@ def _is_silenced_way(sources: Sources, stack: Sequence[Frame], code: str) -> boo
         if file is None:
             continue
         function = file.function_at(line)
-        header = function.header() if function is not None else range(0)
-        if file.is_silenced((*file.statement_lines(line), *header), code):
+        if file.is_silenced(file.statement_lines(line), code):
+            return True
+        if function is not None and file.is_silenced(function.header(), code):
             return True
     return False
 

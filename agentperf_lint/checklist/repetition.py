@@ -31,10 +31,10 @@ _VERBS = {
     | frozenset(
         """scalar scalars get get_one first all one one_or_none scalar_one scalar_one_or_none filter save create
         bulk_create load refresh count exists delete update commit flush merge fetch_related aget afirst acreate asave
-        acount aexists in_bulk get_or_create get_or_none update_or_create select insert list values values_list""".split()
+        acount aexists in_bulk get_or_create get_or_none update_or_create select insert list values""".split()
     ),
     "http": frozenset("get post put patch delete head options request send urlopen fetch stream ws_connect".split()),
-    "llm": frozenset("create invoke ainvoke generate complete parse stream acreate chat completion acompletion".split()),
+    "llm": frozenset("create invoke ainvoke generate complete parse stream acreate completion acompletion".split()),
     "mongo": frozenset("find find_one insert_one update_one replace_one delete_one count_documents aggregate".split()),
 }
 _SINK_KINDS = {"redis": "cache", "http": "http", "llm": "llm", "mongo": "database"}
@@ -67,6 +67,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
 
 UNKNOWN = Judgement("unknown")
+HANDFUL = "a fixed handful"
 
 
 class Repetitions:
@@ -79,7 +80,7 @@ class Repetitions:
 
     def of(self, kind: str, text: str, stacks: Sequence[Sequence[Frame]]) -> Judgement:
         """The judgement on a site that was reached by `stacks` (innermost frame first) to do `text`."""
-        found = [self._of_stack(kind, text, tuple(map(tuple, stack))) for stack in stacks]  # type: ignore[misc]
+        found = [self._of_stack(kind, text, tuple(stack)) for stack in stacks]
         for answer in ("repeats", "innocent"):
             same = [each for each in found if each.answer == answer]
             if same:
@@ -118,9 +119,7 @@ class Repetitions:
             return Judgement("innocent", "each call depends on the last")
         return weak
 
-    def _read(
-        self, frame: Frame, called: str, kind: str
-    ) -> tuple[Located | None, list[tuple[Reading, int]], bool]:
+    def _read(self, frame: Frame, called: str, kind: str) -> tuple[Located | None, list[tuple[Reading, int]], bool]:
         key = (frame, called, kind)
         if key not in self._readings:
             self._readings[key] = self._reading_of(frame, called, kind)
@@ -161,10 +160,10 @@ def _said(reading: Reading, place: LoopPlace, kind: str) -> Judgement:
     if reading.pages:
         return Judgement("innocent", "goes on until an answer says stop")
     if reading.handful:
-        return Judgement("innocent", "a fixed handful")
+        return Judgement("innocent", HANDFUL, place)
     if reading.batched:
         return Judgement("innocent", "batches", batched=True)
-    if reading.elsewhere:
+    if reading.elsewhere and kind != "http":  # whose statements name the server
         return Judgement("innocent", "another server each time")
     answer: Answer = "unknown" if reading.periodic or not (reading.depends or reading.walks) else "repeats"
     return Judgement(
@@ -220,7 +219,8 @@ def locate(code: Code, line: int, function: str, called: str, kind: str) -> Loca
     fitting = [each for each in candidates if wanted and _fits(each, wanted)]
     if not fitting and called and around is not None:
         fitting = [each for each in ast.walk(around.node) if isinstance(each, ast.Call) and _fits(each, wanted)]
-    chosen = _deepest(around.node if around is not None else statement, fitting or [each for each in candidates if isinstance(each, ast.Call)])
+    calls = [each for each in candidates if isinstance(each, ast.Call)]
+    chosen = _deepest(around.node if around is not None else statement, fitting or calls)
     if chosen is None:
         chosen = next((each for each in candidates if isinstance(each, ast.Attribute)), None)
     if chosen is None:

@@ -91,8 +91,13 @@ class Code:
         return range(_first(statement), max(last, line) + 1)
 
     def is_silenced(self, lines: Iterable[int], code: str) -> bool:
-        """Whether a comment on one of `lines` asks to leave out `code`."""
-        return any(_silences(self.line(number), code) for number in lines)
+        """Whether a comment on one of `lines`, or on lines of its own right above, asks to leave out `code`."""
+        numbers = list(lines)
+        above = min(numbers, default=1) - 1
+        while self.line(above).lstrip().startswith("#"):
+            numbers.append(above)
+            above -= 1
+        return any(_silences(self.line(number), code) for number in numbers)
 
 
 class Sources:
@@ -168,7 +173,7 @@ def line_digest(line: str) -> str:
 def shown_path(path: str) -> str:
     """`path` relative to the working directory where it lies below it, with forward slashes."""
     below = os.getcwd().rstrip(os.sep) + os.sep
-    return (path.removeprefix(below)).replace(os.sep, "/")
+    return path.removeprefix(below).replace(os.sep, "/")
 
 
 def _loaded(path: str) -> Code | None:
@@ -184,7 +189,7 @@ def _current_line(code: Code, line: int, function: str, first_line: int, digest:
     if digest and line_digest(code.line(line)) == digest:
         return line
     if plain_name(function) == "<module>":
-        lines: range = range(1, len(code.lines) + 1)
+        lines = range(1, len(code.lines) + 1)
     else:
         found = code.named(function)
         if found is None:
@@ -223,7 +228,7 @@ def _statements(level: Iterable[ast.AST]) -> Iterator[ast.stmt]:
 
 
 def _first(statement: ast.stmt) -> int:
-    decorators = getattr(statement, "decorator_list", ())
+    decorators: list[ast.expr] = getattr(statement, "decorator_list", [])
     return min([statement.lineno, *(each.lineno for each in decorators)])
 
 

@@ -25,15 +25,12 @@ class _Total(msgspec.Struct):
     pieces: list[Piece] = []
     stalls: list[Stall] = []
 
-    def worst(self) -> tuple[Piece, Stall]:
-        return max(zip(self.pieces, self.stalls), key=lambda pair: pair[1].duration)
-
 
 def stall_items(scene: Scene) -> list[Observed]:
     """One item for each place that held a loop for longer than the limit, cold imports apart."""
-    least = scene.settings.stall_limit * NANOSECONDS
     totals: dict[Key, _Total] = {}
     for piece in scene.trace.pieces:
+        least = _limit(scene, piece)
         for stall in piece.stalls.values():
             if stall.duration >= least:
                 frame, in_library = _holder(scene, piece, stall)
@@ -42,22 +39,31 @@ def stall_items(scene: Scene) -> list[Observed]:
                 total = totals.setdefault(key, _Total(frame, in_library))
                 total.pieces.append(piece)
                 total.stalls.append(stall)
-    told = {key: total for key, total in totals.items() if not _is_noise(key[0], total, _NOISE * least)}
+    told = {key: total for key, total in totals.items() if not _is_noise(scene, key[0], total)}
     if len(told) < len(totals):
         left_out = len(totals) - len(told)
-        limit = _NOISE * scene.settings.stall_limit
-        scene.notes.append(f"single stalls under {limit:g} s were left out ({left_out} places)")
+        scene.notes.append(f"single stalls under twice the limit were left out ({left_out} places)")
     return [
         _observed(scene, key[0], total)
         for key, total in told.items()
-        if not scene.is_ignored(total.frame) and not is_silenced(scene.sources, [[total.frame]], RUNTIME_RULES[key[0]][0])
+        if not _is_left_out(scene, total, RUNTIME_RULES[key[0]][0])
     ]
 
 
-def _is_noise(kind: str, total: _Total, least: float) -> bool:
+def _is_left_out(scene: Scene, total: _Total, code: str) -> bool:
+    return scene.is_ignored(total.frame) or is_silenced(scene.sources, [[total.frame]], code)
+
+
+def _limit(scene: Scene, piece: Piece) -> float:
+    """What makes a stall, in nanoseconds: as configured, else as traced."""
+    return scene.settings.stall_limit * NANOSECONDS or piece.header.stall_limit
+
+
+def _is_noise(scene: Scene, kind: str, total: _Total) -> bool:
     if kind != "stall" or len(total.stalls) > 1:
         return False
-    return total.stalls[0].duration < least and not total.stalls[0].ongoing
+    stall = total.stalls[0]
+    return stall.duration < _NOISE * _limit(scene, total.pieces[0]) and not stall.ongoing
 
 
 def _holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
@@ -72,7 +78,7 @@ def _holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
 
 def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
     code, name = RUNTIME_RULES[kind]
-    piece, worst = total.worst()
+    worst = max(total.stalls, key=lambda stall: stall.duration)
     seconds = [stall.duration / NANOSECONDS for stall in total.stalls]
     place = shown_place(total.frame)
     remedy = _remedy(kind, total)

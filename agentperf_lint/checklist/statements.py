@@ -23,8 +23,9 @@ _MOST_PARSED = 500  # statements
 class Meaning(msgspec.Struct, frozen=True):
     """What a statement does.
 
-    `resources` are the tables, collections or hosts that it reads or else writes, empty when unknown. A *volatile* read answers
-    differently each time. A *ping* asks for nothing. `has_parameters` tells whether the text has places for them.
+    `resources` are the tables, collections or hosts that it reads or else writes, empty when unknown. A *volatile*
+    read answers differently each time. A *ping* asks for nothing. `has_parameters` tells whether the text has places
+    for them.
     """
 
     fingerprint: str

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+
 import msgspec
 
 SCHEMA = 1
@@ -432,8 +433,8 @@ class _Reading:
         newer = {piece.header.schema for piece in self.pieces if piece.header.schema > SCHEMA}
         if not self.lines:
             found.append("is empty")
-        for schema in sorted(newer):
-            found.append(f"was written with schema {schema}, newer than {SCHEMA}: what is unknown was skipped")
+        if newer:
+            found.append(f"was written with schema {max(newer)}, newer than {SCHEMA}: what is unknown was skipped")
         if self.headless:
             found.append("does not start with a header")
         for kind, count in sorted(self.unknown.items()):
@@ -460,7 +461,7 @@ def _told(trace: Trace) -> Iterator[str]:
     for share in sorted(sampled):
         yield f"only {share:.3%} of the roots were recorded: the figures are those of the sample"
     if not trace.operations:
-        yield "no operations were recorded: nothing is known about queries and calls, which does not mean that they are good"
+        yield "no operations were recorded: nothing is known about queries and calls, good or bad"
 
 
 def counters_of(trace: Trace) -> Counters:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
-    from agentperf_lint.checklist.items import Checklist
     from agentperf_lint.analysis.run import Report
+    from agentperf_lint.checklist.items import Checklist
 
 
 class Renderer(Protocol):
@@ -26,6 +26,15 @@ class ChecklistRenderer(Protocol):
 def plural(count: int, noun: str) -> str:
     """`1 file`, `2 files`, `1,024 files`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """`0.04 ms`, `12.3 ms`, `1.23 s`, `123 s`."""
+    if seconds < 0.01:
+        return f"{seconds * 1000:.2f} ms"
+    if seconds < 1:
+        return f"{seconds * 1000:.1f} ms"
+    return f"{seconds:.2f} s" if seconds < 100 else f"{seconds:,.0f} s"
 
 
 def printable(text: str) -> str:

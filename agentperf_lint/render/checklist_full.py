@@ -14,7 +14,7 @@ from agentperf_lint.checklist.items import (
     StallEvidence,
     StaticEvidence,
 )
-from agentperf_lint.render.base import plural, printable
+from agentperf_lint.render.base import duration, plural, printable
 from agentperf_lint.render.excerpts import SHOWN, Sources
 from agentperf_lint.render.full import Line, wants_colour, write_coloured
 
@@ -102,7 +102,7 @@ def _summary(checklist: Checklist) -> Iterator[Line]:
     ]
     yield [(", ".join(counts) if counts else "Nothing found", "bold")]
     traced = [
-        f"{summary.wall_seconds:.1f} s traced",
+        f"{duration(summary.wall_seconds)} traced",
         plural(summary.operations, "operation"),
         plural(summary.roots, "root"),
         "1 process" if summary.processes == 1 else f"{summary.processes} processes",
@@ -119,7 +119,7 @@ def _worst(items: tuple[Item, ...], width: int, plain: bool) -> Iterator[Line]:
     most = max(item.total_seconds for item in worst)
     for item in worst:
         what = f"{_KINDS.get(item.kind, item.kind)} {item.path}:{item.line} {item.function}"
-        head = f"{item.total_seconds:9.3f} s {item.share:5.1%}  "
+        head = f"{duration(item.total_seconds):>9} {item.share:6.1%}  "
         room = width - len(head) - _BAR - 1
         yield [
             (head, ""),
@@ -141,8 +141,8 @@ def _clipped(text: str, room: int) -> str:
 
 def _cost(item: Item) -> str:
     noun = {"stall": "stall", "cold_import": "stall", "bottleneck": "slow operation"}.get(item.kind, "operation")
-    cost = f"{item.total_seconds:.3f} s in {plural(item.operations, noun)}, {plural(item.roots, 'root')}"
-    return f"{cost}; worst {item.worst_seconds:.3f} s; {item.share:.1%} of the traced time"
+    cost = f"{duration(item.total_seconds)} in {plural(item.operations, noun)}, {plural(item.roots, 'root')}"
+    return f"{cost}; worst {duration(item.worst_seconds)}; {item.share:.1%} of the traced time"
 
 
 def _evidence(item: Item, evidence: Evidence) -> Iterator[Line]:

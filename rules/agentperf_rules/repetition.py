@@ -16,6 +16,7 @@ from agentperf_rules.base import Shape
 from agentperf_rules.blocks import Block, block_of
 from agentperf_rules.model import Suspect
 from agentperf_rules.shapes import (
+    _ADDRESSES,
     _PAGING,
     _STREAMS,
     LoopJudge,
@@ -43,6 +44,15 @@ _TAKES = frozenset(
     }
 )  # fmt: skip
 _QUEUES = _STREAMS | {"job", "inbox", "mailbox", "broker", "work", "task", "outbox", "backlog"}
+_QUERIES = frozenset(
+    {
+        "all", "filter", "exclude", "select", "query", "find", "aggregate", "execute", "scalars", "cursor", "iterate",
+        "iterator", "fetch", "fetchall", "fetch_all", "values", "values_list", "order_by", "limit", "prefetch_related",
+        "select_related", "where",
+    }
+)  # fmt: skip
+_DATABASES = frozenset({"session", "conn", "connection", "db", "database", "engine", "tx", "transaction"})
+_CONNECTIONS = _ADDRESSES | {"conn", "connection", "pool", "engine", "db", "redis"}
 _TIMED = frozenset({"sleep", "wait", "wait_for", "timeout", "throttle"})
 
 
@@ -170,7 +180,7 @@ class _Repetition(LoopJudge):
             walks=walks,
             periodic=self._is_periodic(consumed),
             leaves=self._exits_after_call() or self._is_for_one_value(),
-            elsewhere=self._asks_another_server(),
+            elsewhere=self._is_asked_of_element(),
             depends=self._depends(),
             together=together,
             bounded=bounded,
@@ -196,7 +206,18 @@ class _Repetition(LoopJudge):
         roots = {name.rpartition(".")[0] for name in kept}
         return bool(receiver) and receiver in roots
 
+    def _is_asked_of_element(self) -> bool:
+        """Whether each element is the server, or the connection to it, that the call goes to."""
+        receiver = self._receiver()
+        if receiver is None or self.suspect.sink_kind in {"orm", "relation"}:
+            return False
+        if not self._comes_from_element(receiver, self._tainted(self.loop.targets), 4):
+            return False
+        return self.is_direct or bool((self._target_words() | self._iterable_words()) & _CONNECTIONS)
+
     def _is_fed(self) -> bool:
+        if _is_query(self._resolved(self.loop.iterable)):
+            return False
         if self.loop.kind == "async for" and (self._iterable_words() | self._target_words()) & (_STREAMS | _INCOMING):
             return True
         if self._iterable_words() & {"consumer", "pubsub", "listen", "websocket"}:
@@ -247,6 +268,18 @@ class _Repetition(LoopJudge):
         if not _is_range(self.loop.iterable):
             return self.loop.targets == {"_"}
         return self.loop.targets == {"_"} or not self._depends()
+
+
+def _is_query(iterable: cst.CSTNode) -> bool:
+    """Whether a loop runs over the rows of a query, whatever these are called."""
+    while isinstance(iterable, cst.Await):
+        iterable = iterable.expression
+    if not isinstance(iterable, cst.Call):
+        return False
+    name = last_name(iterable.func)
+    if name.startswith("stream"):
+        return isinstance(iterable.func, cst.Attribute) and bool(words(last_name(iterable.func.value)) & _DATABASES)
+    return name in _QUERIES
 
 
 def _asks_for_nothing(test: cst.CSTNode) -> bool:

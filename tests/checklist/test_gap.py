@@ -17,7 +17,7 @@ SITE = ("/app/a.py", 3, "f")
         ([], []),
         ([number / 100 for number in range(10)], []),
         ([number / 100 for number in range(11)], [11]),
-        ([number for number in range(20)], []),
+        (list(range(20)), []),
         ([*(number / 100 for number in range(6)), *(9 + number / 100 for number in range(7))], [6, 7]),
         ([*(number / 100 for number in range(5)), *(9 + number / 100 for number in range(7))], [7]),
     ],

@@ -134,8 +134,12 @@ def test_lazy_attributes_name_their_relation(tmp_path):
 
 @pytest.mark.parametrize(
     ("library", "remedy"),
-    [("django.db", 'select_related("author")'), ("tortoise", 'prefetch_related("author")'), ("sqlalchemy", "selectinload(Book.author)")],
-)  # fmt: skip
+    [
+        ("django.db", 'select_related("author")'),
+        ("tortoise", 'prefetch_related("author")'),
+        ("sqlalchemy", "selectinload(Book.author)"),
+    ],
+)
 def test_remedies_speak_the_language_of_the_orm(tmp_path, app, library, remedy):
     trace = repeated(9, app.frame("call", "report"), relation="Book.author", library=library)
     (item,) = items_of(tmp_path, trace)
@@ -178,7 +182,8 @@ def test_a_limit_for_every_row_is_no_page(tmp_path):
             return out
         """,
     )
-    trace = repeated(30, app.frame("call", "feed"), text="select id from c where post_id = $1 order by id desc limit $2")
+    text = "select id from c where post_id = $1 order by id desc limit $2"
+    trace = repeated(30, app.frame("call", "feed"), text=text)
     assert kinds(items_of(tmp_path, trace)) == [("n_plus_one", "app.py", app.line("call"))]
 
 
@@ -338,6 +343,19 @@ SILENT = {
             for id in ids:  # agentperf: ignore
                 conn.execute("select name from t where id = ?", (id,))  # call
         """,
+    "ignored above the loop": """
+        def warm(conn, ids):
+            # warm-up, agentperf: ignore
+            # once at the start
+            for id in ids:
+                conn.execute("select name from t where id = ?", (id,))  # call
+        """,
+    "ignored above the call": """
+        def warm(conn, ids):
+            for id in ids:
+                # agentperf: ignore
+                conn.execute("select name from t where id = ?", (id,))  # call
+        """,
     "ignored at the function": """
         @startup
         def warm(  # agentperf: ignore[APL501]
@@ -355,7 +373,8 @@ def test_innocent_loops_are_silent(tmp_path, source):
     function = next(line for line in app.lines if "def " in line).partition("def ")[2].partition("(")[0]
     if "class Pager" in source:
         function = "Pager.pull"
-    kind, text = ("http", "GET http://api/items?page") if "client.get" in source or "session.get" in source else ("sql", "select ?, ?")
+    is_http = "client.get" in source or "session.get" in source
+    kind, text = ("http", "GET http://api/items?page") if is_http else ("sql", "select ?, ?")
     assert items_of(tmp_path, repeated(14, app.frame("call", function), kind=kind, text=text)) == []
 
 
@@ -440,6 +459,26 @@ LOUD = {
                 messages = await queue.get()
                 for message in messages:
                     await conn.execute("select ?", message.id)  # call
+        """,
+    "rows called events": """
+        async def report():
+            async for event in Event.all():
+                await event.fetch_related("tournament")  # call
+        """,
+    "rows that are streamed": """
+        async def report(session):
+            async for user in await session.stream_scalars(select(User)):
+                await session.execute(select(Order).where(Order.user == user.id))  # call
+        """,
+    "names of places": """
+        def report(conn, tenants):
+            for tenant in tenants:
+                conn.execute("select name from t where tenant = ?", (tenant,))  # call
+        """,
+    "a long constant": """
+        def report(conn):
+            for id in USER_IDS:
+                conn.execute("select name from t where id = ?", (id,))  # call
         """,
     "no loop in sight": """
         def get(conn, id):
@@ -580,8 +619,27 @@ def test_batches_are_told_by_their_size(tmp_path, app, sizes, found):
     trace = TraceBuilder()
     trace.root()
     for number, size in enumerate(sizes):
-        trace.op("sql", "select id from t where id = any(?)", app.frame("call", "report"), params=number + 1, batch=size)
+        trace.op(
+            "sql", "select id from t where id = any(?)", app.frame("call", "report"), params=number + 1, batch=size
+        )
     assert len(items_of(tmp_path, trace)) == found
+
+
+@pytest.mark.parametrize(("read", "found"), [("select sum(amount) from moves", 0), ("select total from orders", 1)])
+def test_writes_that_are_looked_at_one_by_one_are_silent(tmp_path, app, read, found):
+    def look(trace: TraceBuilder, number: int) -> None:
+        trace.op("sql", read, (str(app.path), 1, "<module>"), params=5)
+
+    trace = repeated(12, app.frame("call", "report"), text="insert into moves values (?)", between=look)
+    assert sum(item.kind == "n_plus_one" for item in items_of(tmp_path, trace)) == found
+
+
+def test_get_or_create_is_an_n_plus_one_twice(tmp_path, app):
+    def create(trace: TraceBuilder, number: int) -> None:
+        trace.op("sql", "insert into users values (?)", (str(app.path), 1, "<module>"), params=9000 + number)
+
+    trace = repeated(12, app.frame("call", "report"), between=create)
+    assert [item.kind for item in items_of(tmp_path, trace)] == ["n_plus_one", "n_plus_one"]
 
 
 def test_conversations_are_silent(tmp_path, app):

@@ -26,8 +26,12 @@ def test_statements_that_are_the_same(one, other):
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("select a from t1", "select a from t2"), ("select a::int from t", "select a::text from t"), ("select a from t where b = ?", "select a from t where c = ?")],
-)  # fmt: skip
+    [
+        ("select a from t1", "select a from t2"),
+        ("select a::int from t", "select a::text from t"),
+        ("select a from t where b = ?", "select a from t where c = ?"),
+    ],
+)
 def test_statements_that_are_not(one, other):
     assert meaning_of("sql", one).fingerprint != meaning_of("sql", other).fingerprint
 
