@@ -47,6 +47,7 @@ SOURCES: dict[str, Install] = {
     "aiomysql.cursors": _source("mysql", "install_aiomysql"),
     "greenlet": _source("sqlalchemy", "install_greenlet"),
     "sqlalchemy.engine.create": _source("sqlalchemy"),
+    "sqlalchemy.engine.base": _source("sqlalchemy", "install_connections"),
     "sqlalchemy.orm.strategies": _source("relations", "sqlalchemy"),
     "django.db.models.fields.related_descriptors": _source("relations", "django"),
     "tortoise.backends.base.executor": _source("relations", "tortoise"),

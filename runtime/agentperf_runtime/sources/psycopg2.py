@@ -39,6 +39,11 @@ def install_extras(module: ModuleType, instrument: Instrument) -> None:
     """Instrument `psycopg2.extras`: its functions put many rows into few statements."""
     for name in ("execute_values", "execute_batch"):
         instrument.patches.replace(module, name, calls.synchronous(instrument, "sql", _describe_rows))
+    # What SQLAlchemy and others ask each new connection.
+    silently = calls.silently(instrument)
+    instrument.patches.replace(
+        module.HstoreAdapter, "get_oids", lambda original: lambda cls, *args: silently(original)(*args)
+    )
 
 
 def _describe_rows(cur: Any, sql: Any, argslist: Any, *args: Any, **kwargs: Any) -> Call:

@@ -19,7 +19,7 @@ from agentperf_runtime.sources.calls import Call, Result
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
 
-_HOUSEKEEPING = ("initialize", "do_ping", "has_table", "has_index", "has_sequence")
+_HOUSEKEEPING = ("initialize", "do_ping", "has_table", "has_multi_table", "has_index", "has_sequence")
 """Methods of a dialect that execute statements of their own: once for an engine, for each checkout, for each table."""
 
 
@@ -72,10 +72,9 @@ class _Dialects:
         for name in _HOUSEKEEPING:
             self._replace(cls, name, calls.silently(self._instrument))
         if records:
-            blocking = not cls.is_async
             for name in ("do_execute", "do_execute_no_params"):
-                self._replace(cls, name, _statement(self._instrument, _describe, blocking))
-            self._replace(cls, "do_executemany", _statement(self._instrument, _describe_many, blocking))
+                self._replace(cls, name, _statement(self._instrument, _describe))
+            self._replace(cls, "do_executemany", _statement(self._instrument, _describe_many))
 
     def _replace(self, cls: Any, name: str, make: Callable[[Any], Any]) -> None:
         if getattr(cls, name, None) in self._patched or not hasattr(cls, name):
@@ -92,10 +91,11 @@ def _describe_many(dialect: Any, cursor: Any, statement: str, parameters: Any, c
     return Call(statement, batch=dbapi.length_of(parameters))
 
 
-def _statement(instrument: Instrument, describe: calls.Describe, blocking: bool) -> Any:
+def _statement(instrument: Instrument, describe: calls.Describe) -> Any:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def traced(dialect: Any, cursor: Any, *args: Any, **kwargs: Any) -> Any:
-            pending = calls.begin(instrument, "sql", describe, (dialect, cursor, *args), kwargs, blocking)
+            described = (dialect, cursor, *args)
+            pending = calls.begin(instrument, "sql", describe, described, kwargs, not dialect.is_async)
             if pending is None:
                 return original(dialect, cursor, *args, **kwargs)
             try:
@@ -109,6 +109,32 @@ def _statement(instrument: Instrument, describe: calls.Describe, blocking: bool)
         return traced
 
     return make
+
+
+def install_connections(module: ModuleType, instrument: Instrument) -> None:
+    """Instrument `sqlalchemy.engine.base`: one INSERT of many rows, however many statements the database needs."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def exec_insertmany(connection: Any, dialect: Any, context: Any) -> Any:
+            pending = calls.begin(instrument, "sql", _describe_rows, (context,), {}, not dialect.is_async)
+            if pending is None:
+                return original(connection, dialect, context)
+            try:
+                returned = original(connection, dialect, context)
+            except BaseException:
+                pending.finish(Result(outcome=RAISED))
+                raise
+            pending.finish(Result())
+            return returned
+
+        return exec_insertmany
+
+    if hasattr(module.Connection, "_exec_insertmany_context"):  # new in 2.0
+        instrument.patches.replace(module.Connection, "_exec_insertmany_context", make)
+
+
+def _describe_rows(context: Any) -> Call:
+    return Call(context.statement, batch=dbapi.length_of(context.parameters))
 
 
 def install_greenlet(module: ModuleType, instrument: Instrument) -> None:
