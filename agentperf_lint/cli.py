@@ -157,7 +157,9 @@ def _mappings(context: click.Context, parameter: click.Parameter, value: tuple[s
 
 @cli.command()
 @click.argument("paths", metavar="[SRC]...", nargs=-1, type=click.Path(), callback=_existing)
-@click.option("--trace", "traces", required=True, multiple=True, type=click.Path(), metavar="FILE", help="What to read.")
+@click.option(
+    "--trace", "traces", required=True, multiple=True, type=click.Path(), metavar="FILE", help="What to read."
+)
 @click.option("--format", "output_format", type=click.Choice(["full", "json"]), default="full", show_default=True)
 @click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write there.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N worst items.")
@@ -194,7 +196,9 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     checklist = build_checklist(
         trace,
         settings,
-        findings=_joinable(given, project.config, project.root, None if options["no_cache"] else project.cache_directory),
+        findings=_joinable(
+            given, project.config, project.root, None if options["no_cache"] else project.cache_directory
+        ),
         min_confidence=project.config.min_confidence,
         mappings=options["mappings"],
         bases=[*(str(path) for path in given), str(project.root), "."],

@@ -8,6 +8,7 @@ from typing import Any
 
 MS = 1_000_000  # nanoseconds
 
+
 class TraceBuilder:
     """One process. Its clock moves on with every operation and pause; all times in milliseconds."""
 

@@ -23,7 +23,9 @@ def bottleneck_items(scene: Scene) -> list[Observed]:
     counts: Counter[Key] = Counter()
     for piece in scene.trace.pieces:
         _collect(scene, piece, slow, counts)
-    return [_observed(scene, key, found, counts[key]) for key, found in slow.items() if not _is_left_out(scene, key, found)]
+    return [
+        _observed(scene, key, found, counts[key]) for key, found in slow.items() if not _is_left_out(scene, key, found)
+    ]
 
 
 def _collect(scene: Scene, piece: Piece, slow: dict[Key, list[Slow]], counts: Counter[Key]) -> None:
@@ -37,7 +39,11 @@ def _collect(scene: Scene, piece: Piece, slow: dict[Key, list[Slow]], counts: Co
             continue
         pair = (columns.statement[index], site)
         if pair not in keys:
-            keys[pair] = (statement.kind, meaning_of(statement.kind, statement.text).fingerprint, scene.site_frame(piece, site))
+            keys[pair] = (
+                statement.kind,
+                meaning_of(statement.kind, statement.text).fingerprint,
+                scene.site_frame(piece, site),
+            )
         slow[keys[pair]].append((piece, index))
     if keys:
         for pair, count in Counter(zip(columns.statement, columns.site)).items():

@@ -63,9 +63,7 @@ def _item(scene: Scene, kind: str) -> Observed | None:
         clustered = {time for cluster in in_piece for time in cluster}
         clusters += in_piece
         spans.update((start, (start, end)) for start, end in own.values() if start in clustered)
-        places.update(
-            scene.site_frame(piece, columns.site[index]) for index in indices if own[index][0] in clustered
-        )
+        places.update(scene.site_frame(piece, columns.site[index]) for index in indices if own[index][0] in clustered)
     if not clusters:
         return None
     sizes = [len(cluster) for cluster in clusters]

@@ -14,7 +14,13 @@ from agentperf_lint.checklist.sources import plain_name, shown_path
 from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece
 from agentperf_rules.model import CONFIDENCES, Confidence, Finding
 
-_FAMILY = {"n_plus_one": "loop", "duplicate": "loop", "stall": "blocking", "cold_import": "blocking", "bottleneck": "blocking"}
+_FAMILY = {
+    "n_plus_one": "loop",
+    "duplicate": "loop",
+    "stall": "blocking",
+    "cold_import": "blocking",
+    "bottleneck": "blocking",
+}
 
 _OFTEN = 20  # operations, or roots, after which silence says something
 _MEASURABLE = 0.001  # seconds
@@ -74,7 +80,8 @@ class _Matching:
         return [
             index
             for index in self._of_family(path, family)
-            if _is_in_statement(self.findings[index], line) and _is_same_function(self.findings[index].function, function)
+            if _is_in_statement(self.findings[index], line)
+            and _is_same_function(self.findings[index].function, function)
         ]
 
     def _in_loop(self, item: Item, family: str | None) -> list[int]:

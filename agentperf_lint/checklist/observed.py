@@ -77,7 +77,11 @@ def shown_places(frames: Iterable[Frame]) -> tuple[Place, ...]:
 def is_library(frame: Frame, piece: Piece) -> bool:
     """Whether a frame belongs to an installed package or the standard library."""
     path = frame[0].replace("\\", "/")
-    return path.startswith("<") or any(part in path for part in _LIBRARIES) or path.startswith(tuple(piece.header.prefixes))
+    return (
+        path.startswith("<")
+        or any(part in path for part in _LIBRARIES)
+        or path.startswith(tuple(piece.header.prefixes))
+    )
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:

@@ -34,7 +34,9 @@ _VERBS = {
         acount aexists in_bulk get_or_create get_or_none update_or_create select insert list values values_list""".split()
     ),
     "http": frozenset("get post put patch delete head options request send urlopen fetch stream ws_connect".split()),
-    "llm": frozenset("create invoke ainvoke generate complete parse stream acreate chat completion acompletion".split()),
+    "llm": frozenset(
+        "create invoke ainvoke generate complete parse stream acreate chat completion acompletion".split()
+    ),
     "mongo": frozenset("find find_one insert_one update_one replace_one delete_one count_documents aggregate".split()),
 }
 _SINK_KINDS = {"redis": "cache", "http": "http", "llm": "llm", "mongo": "database"}
@@ -118,9 +120,7 @@ class Repetitions:
             return Judgement("innocent", "each call depends on the last")
         return weak
 
-    def _read(
-        self, frame: Frame, called: str, kind: str
-    ) -> tuple[Located | None, list[tuple[Reading, int]], bool]:
+    def _read(self, frame: Frame, called: str, kind: str) -> tuple[Located | None, list[tuple[Reading, int]], bool]:
         key = (frame, called, kind)
         if key not in self._readings:
             self._readings[key] = self._reading_of(frame, called, kind)
@@ -220,7 +220,10 @@ def locate(code: Code, line: int, function: str, called: str, kind: str) -> Loca
     fitting = [each for each in candidates if wanted and _fits(each, wanted)]
     if not fitting and called and around is not None:
         fitting = [each for each in ast.walk(around.node) if isinstance(each, ast.Call) and _fits(each, wanted)]
-    chosen = _deepest(around.node if around is not None else statement, fitting or [each for each in candidates if isinstance(each, ast.Call)])
+    chosen = _deepest(
+        around.node if around is not None else statement,
+        fitting or [each for each in candidates if isinstance(each, ast.Call)],
+    )
     if chosen is None:
         chosen = next((each for each in candidates if isinstance(each, ast.Attribute)), None)
     if chosen is None:

@@ -50,7 +50,8 @@ def stall_items(scene: Scene) -> list[Observed]:
     return [
         _observed(scene, key[0], total)
         for key, total in told.items()
-        if not scene.is_ignored(total.frame) and not is_silenced(scene.sources, [[total.frame]], RUNTIME_RULES[key[0]][0])
+        if not scene.is_ignored(total.frame)
+        and not is_silenced(scene.sources, [[total.frame]], RUNTIME_RULES[key[0]][0])
     ]
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
-    from agentperf_lint.checklist.items import Checklist
     from agentperf_lint.analysis.run import Report
+    from agentperf_lint.checklist.items import Checklist
 
 
 class Renderer(Protocol):

@@ -204,7 +204,9 @@ def test_workers_ask_for_every_job(tmp_path):
                 await conn.fetchval("select count(*) from jobs")  # call
         """,
     )
-    assert items_of(tmp_path, repeated(12, app.frame("call", "worker"), text="select count(*) from jobs", same=True)) == []
+    assert (
+        items_of(tmp_path, repeated(12, app.frame("call", "worker"), text="select count(*) from jobs", same=True)) == []
+    )
 
 
 def test_in_separate_requests(tmp_path, app):

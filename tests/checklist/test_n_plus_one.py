@@ -178,7 +178,9 @@ def test_a_limit_for_every_row_is_no_page(tmp_path):
             return out
         """,
     )
-    trace = repeated(30, app.frame("call", "feed"), text="select id from c where post_id = $1 order by id desc limit $2")
+    trace = repeated(
+        30, app.frame("call", "feed"), text="select id from c where post_id = $1 order by id desc limit $2"
+    )
     assert kinds(items_of(tmp_path, trace)) == [("n_plus_one", "app.py", app.line("call"))]
 
 
@@ -355,7 +357,11 @@ def test_innocent_loops_are_silent(tmp_path, source):
     function = next(line for line in app.lines if "def " in line).partition("def ")[2].partition("(")[0]
     if "class Pager" in source:
         function = "Pager.pull"
-    kind, text = ("http", "GET http://api/items?page") if "client.get" in source or "session.get" in source else ("sql", "select ?, ?")
+    kind, text = (
+        ("http", "GET http://api/items?page")
+        if "client.get" in source or "session.get" in source
+        else ("sql", "select ?, ?")
+    )
     assert items_of(tmp_path, repeated(14, app.frame("call", function), kind=kind, text=text)) == []
 
 
@@ -580,7 +586,9 @@ def test_batches_are_told_by_their_size(tmp_path, app, sizes, found):
     trace = TraceBuilder()
     trace.root()
     for number, size in enumerate(sizes):
-        trace.op("sql", "select id from t where id = any(?)", app.frame("call", "report"), params=number + 1, batch=size)
+        trace.op(
+            "sql", "select id from t where id = any(?)", app.frame("call", "report"), params=number + 1, batch=size
+        )
     assert len(items_of(tmp_path, trace)) == found
 
 

@@ -64,7 +64,9 @@ def test_single_short_stalls_are_the_machine(tmp_path, app, stalls, found):
         trace.stall(milliseconds, app.frame("call", "work"))
     checklist = build_checklist(read_traces([str(trace.write(tmp_path / "t"))]), TraceSettings())
     assert len(checklist.items) == found
-    assert any("single stalls under 0.1 s were left out" in note for note in checklist.notes) == (max(stalls) >= 50 > found * 50)
+    assert any("single stalls under 0.1 s were left out" in note for note in checklist.notes) == (
+        max(stalls) >= 50 > found * 50
+    )
 
 
 def test_the_limit_is_configurable(tmp_path, app):
