@@ -9,11 +9,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from agentperf_runtime.sources.any_dbapi import trace_dbapi
     from agentperf_runtime.tracer import Options, Tracer, operation, root, start, stop
 
-__all__ = ["Options", "Tracer", "operation", "root", "start", "stop"]
+__all__ = ["Options", "Tracer", "operation", "root", "start", "stop", "trace_dbapi"]
 
 _HOMES = dict.fromkeys(__all__, "agentperf_runtime.tracer")
+_HOMES["trace_dbapi"] = "agentperf_runtime.sources.any_dbapi"
 
 
 def __getattr__(name: str) -> Any:

@@ -121,6 +121,7 @@ class ThreadOrigin(threading.local):
     """Of a thread that works for others: the stack that handed it the present piece of work."""
 
     frames: Frames = ()
+    relation: str = ""
 
 
 class Stacks:
@@ -161,7 +162,8 @@ class Stacks:
             elif in_loop and code.co_name in known:
                 return tuple([*found, *task_origin][:STACK_DEPTH]), relation
             frame = frame.f_back
-        return tuple([*found, *self.thread_origin.frames][:STACK_DEPTH]), relation
+        origin = self.thread_origin
+        return tuple([*found, *origin.frames][:STACK_DEPTH]), relation or origin.relation
 
     def _relation(self, frame: FrameType) -> str:
         reader = self.relations.get(frame.f_code.co_name)

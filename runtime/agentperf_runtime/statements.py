@@ -32,7 +32,13 @@ _NAME_IN_QUOTES = re.compile(r'"[\w$. -]+"')
 
 _SPACE = re.compile(r"\s+")
 _LIST = re.compile(r"\(\s*\?(?:\s*,\s*\?)+\s*\)")
-_IN_LIST = re.compile(r"\bIN\s*\(\s*\?(?:\s*,\s*\?)*\s*\)", re.IGNORECASE)
+# A value, perhaps cast (`?::NUMERIC(?, ?)`), or a row of them.
+_VALUE = r"\?(?:\s*::\s*\w[\w ]*(?:\(\s*\?(?:\s*,\s*\?)*\s*\))?(?:\[\])?)?"
+_ITEM = rf"(?:{_VALUE}|\(\s*{_VALUE}(?:\s*,\s*{_VALUE})*\s*\))"
+_IN_LIST = re.compile(rf"\bIN\s*\(\s*({_ITEM})((?:\s*,\s*{_ITEM})*)\s*\)", re.IGNORECASE)
+_ITEMS = re.compile(_ITEM)
+# Names of savepoints are made up, each a new one.
+_SAVEPOINT = re.compile(r"^((?:SAVEPOINT|RELEASE(?: SAVEPOINT)?|ROLLBACK TO(?: SAVEPOINT)?) )\S+$", re.IGNORECASE)
 _ROWS = re.compile(r"\bVALUES\s*(\((?:[^()]|\([^()]*\))*\))((?:\s*,\s*\((?:[^()]|\([^()]*\))*\))+)", re.IGNORECASE)
 _IDENTIFIER = re.compile(
     r"""^(?: \d+ | [0-9a-fA-F]{8}-[0-9a-fA-F-]{27} | (?=[^/]*\d) [\w.=+~-]{16,} | [0-9a-fA-F]{12,}
@@ -79,12 +85,13 @@ def _sql(text: str) -> Statement:
     plain = _SPACE.sub(" ", _SQL_TOKEN.sub(replaced, text[: 20 * _LONGEST_TEXT])).strip()
     batch = 0
     for found in _IN_LIST.finditer(plain):
-        batch = max(batch, found[0].count("?"))
+        batch = max(batch, 1 + len(_ITEMS.findall(found[2])))
     rows = _ROWS.search(plain)
     if rows:
         batch = max(batch, 1 + _top_level_groups(rows[2]))
         plain = plain[: rows.end(1)] + plain[rows.end(2) :]
-    plain = _IN_LIST.sub(lambda match: f"{match[0].partition('(')[0]}(?)", plain)
+    plain = _IN_LIST.sub(lambda match: f"{match[0].partition('(')[0]}({match[1]})", plain)
+    plain = _SAVEPOINT.sub(r"\1?", plain)
     return Statement(plain[:_LONGEST_TEXT], batch if batch > 1 else 0, changed or was_cut)
 
 

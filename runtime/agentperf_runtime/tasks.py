@@ -20,24 +20,27 @@ _getframe = sys._getframe
 class Carried:
     """A function that runs on another thread with the scope and the stack of the one that handed it over."""
 
-    __slots__ = ("_frames", "_function", "_recorder", "_scope")
+    __slots__ = ("_frames", "_function", "_recorder", "_relation", "_scope")
 
-    def __init__(self, function: Callable[..., Any], scope: Scope | None, frames: Frames, recorder: Recorder) -> None:
+    def __init__(
+        self, function: Callable[..., Any], scope: Scope | None, frames: Frames, relation: str, recorder: Recorder
+    ) -> None:
         self._function = function
         self._scope = scope
         self._frames = frames
+        self._relation = relation
         self._recorder = recorder
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         origin = self._recorder.stacks.thread_origin
-        before = origin.frames
-        origin.frames = self._frames
+        before = origin.frames, origin.relation
+        origin.frames, origin.relation = self._frames, self._relation
         token = scopes.current.set(self._scope)
         try:
             return self._function(*args, **kwargs)
         finally:
             scopes.current.reset(token)
-            origin.frames = before
+            origin.frames, origin.relation = before
 
     def __getattr__(self, name: str) -> Any:
         # Executors look at what they run: `functools.partial` has `func`, coroutine functions have markers.
@@ -68,11 +71,11 @@ class Handover:
         """`function`, to be run on another thread on behalf of the caller `depth` frames up."""
         try:
             scope = scopes.current.get()
-            frames, _ = self._recorder.stacks.frames(sys._getframe(depth), scope.origin if scope else ())
+            frames, relation = self._recorder.stacks.frames(sys._getframe(depth), scope.origin if scope else ())
         except Exception:
             self._recorder.errors += 1
             return function
-        return Carried(function, scope, frames, self._recorder)
+        return Carried(function, scope, frames, relation, self._recorder)
 
     def loops(self, module: ModuleType) -> None:
         """Tasks of asyncio's own loops (`asyncio.base_events`)."""

@@ -105,12 +105,17 @@ def end(instrument: Instrument, pending: Pending, inspect: Inspect, returned: An
     pending.finish(result)
 
 
-def synchronous(instrument: Instrument, kind: str, describe: Describe, inspect: Inspect = _unknown) -> Any:
-    """For `Patches.replace`: records each call of a synchronous function or method."""
+def synchronous(
+    instrument: Instrument, kind: str, describe: Describe, inspect: Inspect = _unknown, blocking: bool = True
+) -> Any:
+    """For `Patches.replace`: records each call of a synchronous function or method.
+
+    `blocking` is False where the function lets the event loop run meanwhile, by switching greenlets.
+    """
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def traced(*args: Any, **kwargs: Any) -> Any:
-            pending = begin(instrument, kind, describe, args, kwargs, blocking=True)
+            pending = begin(instrument, kind, describe, args, kwargs, blocking)
             if pending is None:
                 return original(*args, **kwargs)
             try:
@@ -143,5 +148,40 @@ def awaited(instrument: Instrument, kind: str, describe: Describe, inspect: Insp
             return returned
 
         return traced
+
+    return make
+
+
+def silently(instrument: Instrument) -> Any:
+    """For `Patches.replace`: nothing is recorded of what a synchronous function or method does."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        def silent(*args: Any, **kwargs: Any) -> Any:
+            token = scopes.current.set(instrument.scopes.current().as_muted())
+            try:
+                return original(*args, **kwargs)
+            finally:
+                scopes.current.reset(token)
+
+        return silent
+
+    return make
+
+
+def awaited_silently(instrument: Instrument) -> Any:
+    """The same for a coroutine function or method."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def silent(*args: Any, **kwargs: Any) -> Any:
+            token = scopes.current.set(instrument.scopes.current().as_muted())
+            try:
+                return await original(*args, **kwargs)
+            finally:
+                try:
+                    scopes.current.reset(token)
+                except ValueError:
+                    pass  # ended in another context: it was dropped
+
+        return silent
 
     return make

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sized
+from collections.abc import Callable, Iterable, Sized
 from threading import get_ident
 from time import perf_counter_ns
 from typing import Any
@@ -13,34 +13,121 @@ from agentperf_runtime.recorder import DONE, RAISED, Recorder
 
 _getframe = sys._getframe
 
-_ABSENT: Any = object()
+Names = tuple[str, str]
+"""How a driver calls the first two parameters of `execute`, for applications that pass them by name."""
+
+traced_modules: set[str] = set()
+"""Names of drivers of which every statement is recorded, so that nothing needs to be recorded above them."""
 
 
-def execute(original: Callable[..., Any], recorder: Recorder, batch_of: Callable[[Any], int] | None = None) -> Any:
+def execute(
+    original: Callable[..., Any],
+    recorder: Recorder,
+    names: Names = ("operation", "parameters"),
+    batch_of: Callable[[Any], int] | None = None,
+) -> Any:
     """The replacement of a cursor's `execute(operation, parameters)`.
 
     `batch_of` tells, for drivers that expand tuples, how many elements the parameters carry.
     """
-    record, hash_of = recorder.record, recorder.hash_of
+    record = recorder.record
+    describe = describer(recorder, names, batch_of)
 
-    def traced(self: Any, operation: Any, parameters: Any = _ABSENT, *args: Any, **kwargs: Any) -> Any:
+    def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
         start = perf_counter_ns()
-        failed = 1
         try:
-            if parameters is _ABSENT:
-                result = original(self, operation, *args, **kwargs)
-            else:
-                result = original(self, operation, parameters, *args, **kwargs)
-            failed = 0
-            return result
-        finally:
-            end = perf_counter_ns()
-            params, batch = (0, 0) if parameters is _ABSENT or parameters is None else hash_of(parameters)
-            if batch_of is not None:
-                batch = batch_of(parameters) or batch
-            record("sql", operation, start, params, batch, -1, failed, end=end)
+            result = original(self, *args, **kwargs)
+        except BaseException:
+            record("sql", *describe(self, args, kwargs, start), -1, RAISED)
+            raise
+        end = perf_counter_ns()
+        record("sql", *describe(self, args, kwargs, start), rowcount_of(self), DONE, end=end)
+        return result
 
     return traced
+
+
+def awaited_execute(
+    original: Callable[..., Any],
+    recorder: Recorder,
+    names: Names = ("operation", "parameters"),
+    batch_of: Callable[[Any], int] | None = None,
+) -> Any:
+    """The same for a coroutine method."""
+    record = recorder.record
+    describe = describer(recorder, names, batch_of)
+
+    async def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        start = perf_counter_ns()
+        try:
+            result = await original(self, *args, **kwargs)
+        except BaseException:
+            record("sql", *describe(self, args, kwargs, start), -1, RAISED, blocking=False)
+            raise
+        end = perf_counter_ns()
+        record("sql", *describe(self, args, kwargs, start), rowcount_of(self), DONE, blocking=False, end=end)
+        return result
+
+    return traced
+
+
+Described = tuple[Any, int, int, int]
+"""Text, start, hash of the parameters, batch: what `Recorder.record` takes after the kind."""
+
+
+def describer(
+    recorder: Recorder, names: Names, batch_of: Callable[[Any], int] | None = None
+) -> Callable[[Any, tuple[Any, ...], dict[str, Any], int], Described]:
+    """A function that reads what a call is recorded with: `(cursor, args, kwargs, start)`. It never raises."""
+    hash_of = recorder.hash_of
+
+    def describe(cursor: Any, args: tuple[Any, ...], kwargs: dict[str, Any], start: int) -> Described:
+        try:
+            operation = args[0] if args else kwargs.get(names[0], "")
+            parameters = args[1] if len(args) > 1 else kwargs.get(names[1])
+            if type(operation) is not str:
+                operation = text_of(operation, cursor)
+            if batch_of is length_of:
+                return operation, start, 0, length_of(parameters)
+            params, batch = hash_of(parameters)
+            if batch_of is not None and parameters:
+                batch = batch_of(parameters)
+            return operation, start, params, batch
+        except Exception:
+            recorder.errors += 1
+            return "", start, 0, 0
+
+    return describe
+
+
+def text_of(query: Any, cursor: Any) -> str | bytes:
+    """The text of a query that may be an object of the driver: composed SQL, or a template string."""
+    if isinstance(query, (str, bytes)):
+        return query
+    as_string = getattr(query, "as_string", None)
+    if as_string is not None:
+        text: str = as_string(cursor)
+        return text
+    return "?".join(query.strings) if hasattr(query, "strings") else type(query).__name__
+
+
+def rowcount_of(cursor: Any) -> int:
+    """Rows that a cursor's last statement gave or changed, -1 where it does not know."""
+    try:
+        rows: int = cursor.rowcount
+        return rows if rows >= 0 else -1
+    except Exception:
+        return -1
+
+
+def longest_sequence(parameters: Any) -> int:
+    """The length of the longest tuple, list or set among the parameters, 0 for less than two."""
+    values = parameters.values() if isinstance(parameters, dict) else parameters
+    longest = 0
+    for value in values if isinstance(values, Iterable) and not isinstance(values, (str, bytes)) else ():
+        if isinstance(value, (tuple, list, set, frozenset)):
+            longest = max(longest, len(value))
+    return longest if longest > 1 else 0
 
 
 def execute_plain(original: Callable[..., Any], recorder: Recorder) -> Any:
@@ -88,19 +175,51 @@ def execute_plain(original: Callable[..., Any], recorder: Recorder) -> Any:
     return traced
 
 
-def executemany(original: Callable[..., Any], recorder: Recorder) -> Any:
-    """The replacement of a cursor's `executemany(operation, seq_of_parameters)`: one operation, however many sets."""
-    record = recorder.record
+def executemany(
+    original: Callable[..., Any], recorder: Recorder, names: Names = ("operation", "seq_of_parameters")
+) -> Any:
+    """The replacement of a cursor's `executemany(operation, seq_of_parameters)`: one operation, however many sets.
 
-    def traced(self: Any, operation: Any, parameters: Any = (), *args: Any, **kwargs: Any) -> Any:
+    For drivers that do not call their own `execute` for it; `calls` has what silences that.
+    """
+    record = recorder.record
+    many = describer(recorder, names, length_of)
+
+    def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
         start = perf_counter_ns()
-        failed = 1
         try:
-            result = original(self, operation, parameters, *args, **kwargs)
-            failed = 0
-            return result
-        finally:
-            # What an iterator gave can no longer be counted; one set would not have needed executemany.
-            record("sql", operation, start, 0, len(parameters) if isinstance(parameters, Sized) else 2, -1, failed)
+            result = original(self, *args, **kwargs)
+        except BaseException:
+            record("sql", *many(self, args, kwargs, start), -1, RAISED)
+            raise
+        record("sql", *many(self, args, kwargs, start), rowcount_of(self), DONE)
+        return result
 
     return traced
+
+
+def awaited_executemany(
+    original: Callable[..., Any], recorder: Recorder, names: Names = ("operation", "seq_of_parameters")
+) -> Any:
+    """The same for a coroutine method."""
+    record = recorder.record
+    many = describer(recorder, names, length_of)
+
+    async def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        start = perf_counter_ns()
+        try:
+            result = await original(self, *args, **kwargs)
+        except BaseException:
+            record("sql", *many(self, args, kwargs, start), -1, RAISED, blocking=False)
+            raise
+        record("sql", *many(self, args, kwargs, start), rowcount_of(self), DONE, blocking=False)
+        return result
+
+    return traced
+
+
+def length_of(sets: Any) -> int:
+    """How many elements a call carries, 0 for one. What an iterator gave can no longer be counted: it is more."""
+    if not isinstance(sets, Sized):
+        return 2
+    return len(sets) if len(sets) > 1 else 0

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from agentperf_runtime.sources.dbapi import execute_plain, executemany
+from agentperf_runtime.sources.dbapi import execute, execute_plain, executemany, traced_modules
 
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
@@ -35,6 +35,8 @@ def install(module: ModuleType, instrument: Instrument) -> None:
         return connect
 
     instrument.patches.replace(module, "connect", make)
+    traced_modules.add(module.__name__)
+    instrument.patches.on_undo(lambda: traced_modules.discard(module.__name__))
     package = sys.modules.get("sqlite3")
     if package is not None and hasattr(package, "connect"):
         instrument.patches.replace(package, "connect", lambda original: module.connect)
@@ -78,9 +80,12 @@ class _Factories:
             return base
         if base in self._made:
             return self._made[base]
+        original: Any = base  # a type that mypy cannot know
+        # An application's `execute` may tell a call without parameters from one with none.
+        replacement = execute_plain if original.execute is self._module.Cursor.execute else execute
         methods = {
-            "execute": execute_plain(getattr(base, "execute"), self._recorder),  # noqa: B009  # a type that mypy cannot know
-            "executemany": executemany(getattr(base, "executemany"), self._recorder),  # noqa: B009
+            "execute": replacement(original.execute, self._recorder),
+            "executemany": executemany(original.executemany, self._recorder),
         }
         return self._make(base, methods)
 
