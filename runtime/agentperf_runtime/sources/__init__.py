@@ -36,4 +36,12 @@ SOURCES: dict[str, Install] = {
     "asyncio.tasks": _source("sleep"),
     "sqlite3.dbapi2": _source("sqlite"),
     "aiosqlite.core": _source("sqlite", "install_aiosqlite"),
+    "httpx": _source("httpx"),
+    "httpx2": _source("httpx"),
+    "aiohttp.client": _source("aiohttp"),
+    "requests.sessions": _source("requests"),
+    "urllib3.connectionpool": _source("urllib3", "install_pools"),
+    "urllib3.poolmanager": _source("urllib3", "install_manager"),
+    "urllib.request": _source("stdlib_http", "install_urllib"),
+    "http.client": _source("stdlib_http", "install_client"),
 }
