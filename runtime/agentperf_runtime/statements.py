@@ -6,6 +6,7 @@ Runs in the writer's thread, once for every distinct text that it remembers.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
@@ -41,11 +42,13 @@ _ITEMS = re.compile(_ITEM)
 _SAVEPOINT = re.compile(r"^((?:SAVEPOINT|RELEASE(?: SAVEPOINT)?|ROLLBACK TO(?: SAVEPOINT)?) )\S+$", re.IGNORECASE)
 _ROWS = re.compile(r"\bVALUES\s*(\((?:[^()]|\([^()]*\))*\))((?:\s*,\s*\((?:[^()]|\([^()]*\))*\))+)", re.IGNORECASE)
 _IDENTIFIER = re.compile(
-    r"""^(?: \d+ | [0-9a-fA-F]{8}-[0-9a-fA-F-]{27} | (?=[^/]*\d) [\w.=+~-]{16,} | [0-9a-fA-F]{12,}
-        | [A-Za-z]{0,4}[-_]?\d[\w.-]* )$""",
+    r"""(?: \d+ | [0-9a-fA-F]{8}-[0-9a-fA-F-]{27} | (?=[^/]*\d) [\w.=+~-]{16,} | [0-9a-fA-F]{12,}
+        | [A-Za-z]{0,4}[-_]?\d[\w.-]* | [A-Za-z]+[-_]\d[\w.-]* | (?=[^/]*[a-z]) (?=[^/]*[A-Z]) [\w-]{24,}
+        | .*[@=,%\s].* )""",
     re.VERBOSE,
 )
-_VERSION = re.compile(r"^v\d+(?:\.\d+)?(?:alpha|beta)?\d*$")
+_VERSION = re.compile(r"v\d+(?:\.\d+)?(?:alpha|beta)?\d*")
+_VERB = re.compile(r"[a-z][A-Za-z]{2,23}")
 
 
 class Statement(NamedTuple):
@@ -120,17 +123,30 @@ def _http(text: str) -> Statement:
         parts = urlsplit(url)
         host = parts.hostname or ""
         port = f":{parts.port}" if parts.port else ""
-        names = sorted({name for name, _ in parse_qsl(parts.query, keep_blank_values=True)})
+        values = parse_qsl(parts.query, keep_blank_values=True)
     except ValueError:
         return Statement(method, 0, True)
-    path = "/".join(_segment(segment) for segment in parts.path.split("/"))
-    query = "?" + "&".join(names) if names else ""
-    origin = f"{parts.scheme}://{host}{port}" if host else ""
+    path = "/".join(map(_segment, parts.path.split("/")))
+    names = Counter(_segment(name) for name, _ in values)
+    query = "?" + "&".join(sorted(names)) if names else ""
+    origin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}" if host else ""
     plain = f"{method} {origin}{path}{query}"
-    return Statement(plain[:_LONGEST_TEXT], 0, plain != text)
+    lists = [_elements(part) for part in (*parts.path.split("/"), *(value for _, value in values))]
+    batch = max(*lists, *names.values(), 0)
+    return Statement(plain[:_LONGEST_TEXT], batch if batch > 1 else 0, plain != text)
 
 
 def _segment(segment: str) -> str:
-    if not _IDENTIFIER.match(segment) or _VERSION.match(segment):
+    """A segment of a path, or the name of a parameter, if it is a word; `{}` if it is a value."""
+    head, colon, verb = segment.partition(":")
+    if colon:
+        return f"{_segment(head)}:{verb if _VERB.fullmatch(verb) else '{}'}"
+    if not _IDENTIFIER.fullmatch(segment) or _VERSION.fullmatch(segment):
         return segment
     return "{}"
+
+
+def _elements(value: str) -> int:
+    """How many identifiers a list such as `12,13,14` has; a list of words says which fields are wanted."""
+    parts = value.split(",") if "," in value else ()
+    return len(parts) if all(map(_IDENTIFIER.fullmatch, parts)) else 0

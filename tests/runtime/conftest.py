@@ -1,3 +1,5 @@
+"""Servers of a test run; each is started when the first test asks for it."""
+
 from __future__ import annotations
 
 import subprocess
@@ -8,6 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from runtime.servers import http_server
+
+
+@pytest.fixture(scope="session")
+def http_url() -> Iterator[str]:
+    with http_server() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

@@ -78,8 +78,29 @@ def test_whether_values_were_in_the_text() -> None:
         ("/v1/chat/completions", "/v1/chat/completions"),
         ("/feed/t7919x", "/feed/{}"),
         ("/files/deadbeefdeadbeef", "/files/{}"),
+        ("/bot123456:AAF-secret_secret/send", "/{}:{}/send"),
+        ("/v1/documents/1a2B3c4D5e6F7g8H9i0J:batchUpdate", "/v1/documents/{}:batchUpdate"),
+        ("/users/alice%40example.com/cart", "/users/{}/cart"),
+        ("/invoices/invoice-2024-01.pdf", "/invoices/{}"),
+        ("/share/QWxhZGRpbjpvcGVuIHNlc2FtZQ", "/share/{}"),
+        ("/items?4fzq81kd72hs63gt=&a=1", "/items?a&{}"),
+        ("http://[::1]:8000/a", "http://[::1]:8000/a"),
         ("http://[broken", ""),
     ],
 )
 def test_urls_keep_their_shape_only(url: str, expected: str) -> None:
     assert cleaned("http", f"GET {url}").text == f"GET {expected}".strip()
+
+
+@pytest.mark.parametrize(
+    ("url", "batch"),
+    [
+        ("/items?ids=1,2,3", 3),
+        ("/items?id=1&id=2", 2),
+        ("/items/1,2,3,4", 4),
+        ("/items/5?fields=name,price", 0),
+        ("/items?id=1&page=2", 0),
+    ],
+)
+def test_identifiers_in_urls_are_counted(url: str, batch: int) -> None:
+    assert cleaned("http", f"GET {url}").batch == batch

@@ -52,4 +52,12 @@ SOURCES: dict[str, Install] = {
     "django.db.models.fields.related_descriptors": _source("relations", "django"),
     "tortoise.backends.base.executor": _source("relations", "tortoise"),
     "peewee": _source("relations", "peewee"),
+    "httpx": _source("httpx"),
+    "httpx2": _source("httpx"),
+    "aiohttp.client": _source("aiohttp"),
+    "requests.sessions": _source("requests"),
+    "urllib3.connectionpool": _source("urllib3", "install_pools"),
+    "urllib3.poolmanager": _source("urllib3", "install_manager"),
+    "urllib.request": _source("stdlib_http", "install_urllib"),
+    "http.client": _source("stdlib_http", "install_client"),
 }

@@ -10,16 +10,21 @@ from agentperf_runtime.recorder import DONE, RAISED
 
 if TYPE_CHECKING:
     from agentperf_runtime.recorder import Recorder
+    from agentperf_runtime.scopes import Scope
     from agentperf_runtime.sites import Site
     from agentperf_runtime.tracer import Instrument
 
 
 class Call(NamedTuple):
-    """What is called: text of the operation, what tells it from others (only hashed), elements it carries (0: one)."""
+    """What is called: text of the operation, what tells it from others (only hashed), elements it carries (0: one).
+
+    `kind` is given where it is not that of the client's other calls.
+    """
 
     text: str
     key: Any = ()
     batch: int = 0
+    kind: str = ""
 
 
 class Result(NamedTuple):
@@ -30,34 +35,48 @@ class Result(NamedTuple):
     tokens: tuple[int, int, int] | None = None
 
 
+_DONE = Result()
+
 Describe = Callable[..., "Call | None"]
 """Reads a call's arguments (`self` first); None leaves the call unrecorded."""
 
 Inspect = Callable[[Any], Result]
 """Reads what a call returned."""
 
+Failure = Callable[[BaseException], Result]
+"""Reads what a call raised."""
+
+Prolong = Callable[["Pending", Any], bool]
+"""Whether an operation goes on after its call has returned: whoever says so records it when what returned has ended."""
+
 
 def _unknown(result: Any) -> Result:
     return Result()
 
 
+def raised(error: BaseException) -> Result:
+    """How a call ended that did not return."""
+    return Result(outcome=RAISED)
+
+
 class Pending:
-    """An operation that has begun. `finish` records it, once."""
+    """An operation that has begun. `finish` records it, once; or `leave` does when its call returns, and `record` when
+    it ends, wherever that is.
+    """
 
-    __slots__ = ("_call", "_kind", "_params", "_recorder", "_site", "_start", "_token", "blocking")
+    __slots__ = ("_call", "_kind", "_params", "_recorder", "_scope", "_site", "_start", "_token", "blocking")
 
-    def __init__(self, instrument: Instrument, kind: str, call: Call, blocking: bool) -> None:
-        recorder = instrument.recorder
-        scope = instrument.scopes.current()
-        self._recorder: Recorder = recorder
-        self._kind = kind
+    def __init__(self, recorder: Recorder, scope: Scope, kind: str, call: Call, blocking: bool) -> None:
+        self._recorder = recorder
+        self._kind = call.kind or kind
         self._call = call
         self._site: Site | None = recorder.here(2)
         self._params, batch = recorder.hash_of(call.key)
         if not call.batch and batch:
             self._call = call._replace(batch=batch)
         self.blocking = blocking
-        self._token: Any = None if scope.muted else scopes.current.set(scope.as_muted())
+        self._scope: Scope | None = scope
+        self._token: Any = scopes.current.set(scope.as_muted())
         self._start = recorder.started()
 
     def leave(self) -> None:
@@ -70,43 +89,71 @@ class Pending:
                 pass  # ended in another context: a generator that was dropped
 
     def finish(self, result: Result) -> None:
-        """Record the operation as ended now, unless it is a part of another one."""
-        is_recorded = self._token is not None
+        """Record the operation as ended now."""
         self.leave()
-        if is_recorded:
-            self.record(result)
+        self.record(result)
 
-    def record(self, result: Result) -> None:
-        """Record the operation as ended now, after `leave`."""
+    def record(self, result: Result = _DONE) -> None:
+        """The same after `leave`, from any context and thread. Never raises."""
+        scope, self._scope = self._scope, None
+        if scope is None:
+            return
         call = self._call
+        token = scopes.current.set(scope)
         self._recorder.record(
             self._kind, call.text, self._start, self._params, call.batch, result.rows, result.outcome, result.tokens,
             blocking=self.blocking, site=self._site,
         )  # fmt: skip
+        scopes.current.reset(token)
 
 
 def begin(instrument: Instrument, kind: str, describe: Describe, args: Any, kwargs: Any, blocking: bool) -> Any:
     """The pending operation for a call, or None when it is not recorded. Never raises."""
     try:
+        scope = instrument.scopes.current()
+        if scope.muted:
+            return None  # a part of another operation
         call = describe(*args, **kwargs)
-        return None if call is None else Pending(instrument, kind, call, blocking)
+        return None if call is None else Pending(instrument.recorder, scope, kind, call, blocking)
     except Exception:
         instrument.recorder.errors += 1
         return None
 
 
-def end(instrument: Instrument, pending: Pending, inspect: Inspect, returned: Any) -> None:
-    """Record `pending` with what `inspect` reads from what was returned. Never raises."""
+def end(
+    instrument: Instrument, pending: Pending, inspect: Inspect, returned: Any, prolong: Prolong | None = None
+) -> None:
+    """Record `pending` with what `inspect` reads from what was returned, unless `prolong` does. Never raises."""
+    pending.leave()
     try:
+        if prolong is not None and prolong(pending, returned):
+            return
         result = inspect(returned)
     except Exception:
         instrument.recorder.errors += 1
         result = Result()
-    pending.finish(result)
+    pending.record(result)
+
+
+def fail(instrument: Instrument, pending: Pending, failure: Failure, error: BaseException) -> None:
+    """Record `pending` with what `failure` reads from what was raised. Never raises."""
+    pending.leave()
+    try:
+        result = failure(error)
+    except Exception:
+        instrument.recorder.errors += 1
+        result = raised(error)
+    pending.record(result)
 
 
 def synchronous(
-    instrument: Instrument, kind: str, describe: Describe, inspect: Inspect = _unknown, blocking: bool = True
+    instrument: Instrument,
+    kind: str,
+    describe: Describe,
+    inspect: Inspect = _unknown,
+    failure: Failure = raised,
+    prolong: Prolong | None = None,
+    blocking: bool = True,
 ) -> Any:
     """For `Patches.replace`: records each call of a synchronous function or method.
 
@@ -120,10 +167,10 @@ def synchronous(
                 return original(*args, **kwargs)
             try:
                 returned = original(*args, **kwargs)
-            except BaseException:
-                pending.finish(Result(outcome=RAISED))
+            except BaseException as error:
+                fail(instrument, pending, failure, error)
                 raise
-            end(instrument, pending, inspect, returned)
+            end(instrument, pending, inspect, returned, prolong)
             return returned
 
         return traced
@@ -131,7 +178,14 @@ def synchronous(
     return make
 
 
-def awaited(instrument: Instrument, kind: str, describe: Describe, inspect: Inspect = _unknown) -> Any:
+def awaited(
+    instrument: Instrument,
+    kind: str,
+    describe: Describe,
+    inspect: Inspect = _unknown,
+    failure: Failure = raised,
+    prolong: Prolong | None = None,
+) -> Any:
     """For `Patches.replace`: records each call of a coroutine function or method, from first step to its end."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
@@ -141,10 +195,10 @@ def awaited(instrument: Instrument, kind: str, describe: Describe, inspect: Insp
                 return await original(*args, **kwargs)
             try:
                 returned = await original(*args, **kwargs)
-            except BaseException:
-                pending.finish(Result(outcome=RAISED))
+            except BaseException as error:
+                fail(instrument, pending, failure, error)
                 raise
-            end(instrument, pending, inspect, returned)
+            end(instrument, pending, inspect, returned, prolong)
             return returned
 
         return traced

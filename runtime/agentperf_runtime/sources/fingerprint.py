@@ -1,0 +1,99 @@
+"""Hashes of what a call carries, as deep as it is: bodies, messages, filters. Only the recorder's salted hash is kept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+_DEEPEST = 32
+_MOST_VALUES = 20_000
+_WHOLE = 1 << 20
+_PIECE = 1 << 16
+_LONGEST_PARSED = 1 << 14
+_LEAST_ELEMENTS = 10
+
+
+class Fingerprint(NamedTuple):
+    """A hash, and the length of the longest list of separate things (numbers with a fraction are one vector)."""
+
+    value: int
+    longest: int
+
+
+class _Walk:
+    """Goes through one value, and gives up counting where there is very much of it."""
+
+    def __init__(self, without: frozenset[str]) -> None:
+        self.without = without
+        self.left = _MOST_VALUES
+        self.longest = 0
+
+    def hash_of(self, value: Any, depth: int = 0) -> int:
+        self.left -= 1
+        if value is None or isinstance(value, (str, int, float)):
+            return hash(value)
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return hash(_excerpt(value))
+        if depth >= _DEEPEST or self.left <= 0:
+            return hash(type(value).__qualname__)
+        if isinstance(value, dict):
+            parts = [(key, self.hash_of(part, depth + 1)) for key, part in value.items() if key not in self.without]
+            return hash(frozenset(parts))
+        if isinstance(value, (list, tuple, set, frozenset)):
+            return self._hash_of_list(value, depth)
+        return self._hash_of_object(value, depth)
+
+    def _hash_of_list(self, value: Any, depth: int) -> int:
+        hashes = []
+        first: Any = None
+        for part in value:
+            if self.left <= 0:
+                break
+            first = part if first is None else first
+            hashes.append(self.hash_of(part, depth + 1))
+        if not isinstance(first, float):
+            self.longest = max(self.longest, len(value))
+        return hash((len(value), frozenset(hashes) if isinstance(value, (set, frozenset)) else tuple(hashes)))
+
+    def _hash_of_object(self, value: Any, depth: int) -> int:
+        if type(value).__hash__ not in (None, object.__hash__):
+            return hash(value)
+        # Models and dataclasses are what their fields are. Others are taken to be what they are: open files, streams.
+        fields = getattr(value, "__dict__", None)
+        if hasattr(value, "model_dump") or hasattr(value, "__dataclass_fields__"):
+            return self.hash_of(fields, depth + 1)
+        return hash(type(value).__qualname__)
+
+
+def fingerprint(value: Any, without: frozenset[str] = frozenset()) -> Fingerprint:
+    """The fingerprint of `value`; keys of dictionaries that are in `without` do not count."""
+    walk = _Walk(without)
+    hashed = walk.hash_of(value)
+    return Fingerprint(hashed, walk.longest)
+
+
+def of_body(body: Any) -> Fingerprint:
+    """The fingerprint of a request's body. A short one that is JSON is read for the lists in it."""
+    if isinstance(body, str):
+        longest = _longest_of(body, body.count(","), "[" in body)
+    elif isinstance(body, (bytes, bytearray)):
+        longest = _longest_of(body, body.count(b","), b"[" in body)
+    else:
+        return fingerprint(body)
+    return Fingerprint(fingerprint(body).value, longest)
+
+
+def _longest_of(body: str | bytes | bytearray, commas: int, has_list: bool) -> int:
+    if not has_list or commas < _LEAST_ELEMENTS - 1 or len(body) > _LONGEST_PARSED:
+        return 0
+    try:
+        return fingerprint(json.loads(body)).longest
+    except ValueError:
+        return 0
+
+
+def _excerpt(value: Any) -> Any:
+    """All of a short body; of a long one enough to tell it from others without reading it all."""
+    if len(value) <= _WHOLE:
+        return bytes(value)
+    return len(value), bytes(value[:_PIECE]), bytes(value[-_PIECE:])

@@ -1,0 +1,101 @@
+"""httpx, and httpx2, which the newer clients of language models use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from agentperf_runtime.recorder import RAISED
+from agentperf_runtime.sources.calls import Call, Pending, Result, awaited, synchronous
+from agentperf_runtime.sources.http_calls import answered, request_of
+
+if TYPE_CHECKING:
+    from agentperf_runtime.tracer import Instrument
+
+_inspect = answered("status_code")
+
+
+def install(module: ModuleType, instrument: Instrument) -> None:
+    """Instrument `httpx` or `httpx2`: `send` is what every method comes to, redirects and authentication below it."""
+    stream: Any = type("TracedStream", (_Stream, module.SyncByteStream), {})
+    async_stream: Any = type("TracedAsyncStream", (_AsyncStream, module.AsyncByteStream), {})
+    options = {"describe": _describe, "inspect": _inspect}
+    instrument.patches.replace(
+        module.Client, "send", synchronous(instrument, "http", **options, prolong=_until_closed(stream))
+    )
+    instrument.patches.replace(
+        module.AsyncClient, "send", awaited(instrument, "http", **options, prolong=_until_closed(async_stream))
+    )
+
+
+def _describe(client: Any, request: Any, *args: Any, **kwargs: Any) -> Call:
+    # Bodies that are generators are not there yet; `_content` is what httpx keeps of all others.
+    return request_of(request.method, request.url, getattr(request, "_content", None))
+
+
+def _until_closed(stream: Any) -> Any:
+    def prolong(pending: Pending, response: Any) -> bool:
+        if response.is_closed:
+            return False
+        response.stream = stream(response.stream, pending, _inspect(response))
+        return True
+
+    return prolong
+
+
+class _Body:
+    """A body that the application reads itself: the operation ends with it."""
+
+    def __init__(self, stream: Any, pending: Pending, result: Result) -> None:
+        self._traced = stream
+        self._pending = pending
+        self._result = result
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "_traced":
+            raise AttributeError(name)
+        return getattr(self._traced, name)
+
+    def __del__(self) -> None:
+        self._pending.record(self._result)
+
+
+class _Stream(_Body):
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            yield from self._traced
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self._pending.record(Result(outcome=RAISED))
+            raise
+
+    def close(self) -> None:
+        try:
+            self._traced.close()
+        finally:
+            self._pending.record(self._result)
+
+
+class _AsyncStream(_Body):
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        stream = self._traced.__aiter__()
+        try:
+            async for part in stream:
+                yield part
+        except GeneratorExit:
+            raise
+        except BaseException:
+            self._pending.record(Result(outcome=RAISED))
+            raise
+        finally:
+            close = getattr(stream, "aclose", None)
+            if close is not None:
+                await close()
+
+    async def aclose(self) -> None:
+        try:
+            await self._traced.aclose()
+        finally:
+            self._pending.record(self._result)
