@@ -154,7 +154,7 @@ class Stacks:
             elif in_loop and code.co_name in known:
                 return tuple([*found, *task_origin][:STACK_DEPTH]), relation
             frame = frame.f_back
-        return tuple([*found, *self.thread_origin.frames][:STACK_DEPTH]), relation
+        return tuple([*found, *(self.thread_origin.frames or task_origin)][:STACK_DEPTH]), relation
 
     def _relation(self, frame: FrameType) -> str:
         reader = self.relations.get(frame.f_code.co_name)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from contextvars import copy_context
 from types import ModuleType
 from typing import Any
 
 from agentperf_runtime import scopes
 from agentperf_runtime.patching import Patches
 from agentperf_runtime.recorder import Recorder
-from agentperf_runtime.scopes import Scope, Scopes
+from agentperf_runtime.scopes import Handed, Scope, Scopes, Starter
 from agentperf_runtime.sites import Frames
 
 
@@ -61,15 +62,19 @@ class Handover:
 
     def loops(self, module: ModuleType) -> None:
         """Tasks of asyncio's own loops (`asyncio.base_events`)."""
-        self._patches.replace(module.BaseEventLoop, "create_task", self._create_task)
+        self._loop(module.BaseEventLoop)
 
     def uvloop(self, module: ModuleType) -> None:
         """Tasks of uvloop's loops (`uvloop`)."""
-        self._patches.replace(module.Loop, "create_task", self._create_task)
+        self._loop(module.Loop)
+
+    def _loop(self, loop: Any) -> None:
+        self._patches.replace(loop, "create_task", self._create_task)
+        self._patches.replace(loop, "call_soon_threadsafe", self._call_soon_threadsafe)
 
     def _create_task(self, original: Callable[..., Any]) -> Callable[..., Any]:
         recorder, handed = self._recorder, self._scopes
-        frames_of = recorder.stacks.frames
+        frames_of, is_application = recorder.stacks.frames, recorder.stacks.files.is_application
         current_task = sys.modules["asyncio.tasks"].current_task
 
         def create_task(loop: Any, coro: Any, **kwargs: Any) -> Any:
@@ -77,15 +82,55 @@ class Handover:
                 outer = scopes.current.get()
                 is_running = loop.is_running()
                 frames, _ = frames_of(sys._getframe(1), outer.origin if outer is not None else (), is_running)
-                is_child = is_running and current_task(loop) is not None
+                is_child = (is_running and current_task(loop) is not None) or _belongs_to(outer, is_running)
                 name = getattr(coro, "__qualname__", "") or type(coro).__qualname__
+                scope = handed.task_scope(name, is_child, frames)
+                # Servers have a task for each connection or request, and roots of their own that end.
+                code = getattr(coro, "cr_code", None)
+                has_end = not is_child and (not is_running or (code is not None and is_application(code)))
             except Exception:
                 recorder.errors += 1
                 return original(loop, coro, **kwargs)
-            context = kwargs.get("context")
-            return handed.created_task(lambda: original(loop, coro, **kwargs), name, is_child, frames, context)
+            task = scopes.created_in(scope, lambda: original(loop, coro, **kwargs), kwargs.get("context"))
+            if has_end and scope.root.sampled:
+                handed.finish_with(task, scope.root)
+            return task
 
         return create_task
+
+    def _call_soon_threadsafe(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        recorder = self._recorder
+        running_loop = sys.modules["asyncio.events"]._get_running_loop
+
+        def call_soon_threadsafe(loop: Any, callback: Any, *args: Any, context: Any = None) -> Any:
+            try:
+                scope = scopes.current.get()
+                if context is None and scope is not None and running_loop() is not loop:
+                    context = copy_context()
+                    context.run(scopes.current.set, scope.as_handed())
+            except Exception:
+                recorder.errors += 1
+            return original(loop, callback, *args, context=context)
+
+        return call_soon_threadsafe
+
+    def threads(self, module: ModuleType) -> None:
+        """Threads of the application (`threading`): they know who started them."""
+        recorder = self._recorder
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def start(thread: Any) -> Any:
+                try:
+                    scope = scopes.current.get()
+                    frames, _ = recorder.stacks.frames(sys._getframe(1), scope.origin if scope is not None else ())
+                    thread._agentperf_starter = Starter(scope.root if scope is not None else None, frames)
+                except Exception:
+                    recorder.errors += 1
+                return original(thread)
+
+            return start
+
+        self._patches.replace(module.Thread, "start", make)
 
     def executors(self, module: ModuleType) -> None:
         """Worker threads of `concurrent.futures.thread`, which `run_in_executor` and `asyncio.to_thread` use."""
@@ -111,3 +156,15 @@ class Handover:
             return run_sync
 
         self._patches.replace(module, "run_sync", make)
+
+
+def _belongs_to(outer: Scope | None, is_running: bool) -> bool:
+    """Whether a task that no task creates belongs to the root of the code that creates it.
+
+    So it is where that code starts a loop to wait for it (`asyncio.run` in a request of a synchronous server) or hands
+    it to a loop that runs in another thread. What a loop's own callbacks create (servers, for each connection) does
+    not, nor does what a script runs one after the other.
+    """
+    if outer is None or outer.root.kind in ("script", "thread"):
+        return False
+    return not is_running or outer.__class__ is Handed

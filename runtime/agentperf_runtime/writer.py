@@ -133,12 +133,16 @@ class Writer:
         elif entry.__class__ is SampledStack:
             self._write_stack(entry)
         elif entry.__class__ is Ended:
-            root = entry.root
-            self._root_id(root)
-            end = root.end - self._clock
-            self._write({"type": "root_end", "id": root.serial, "name": root.name, "end": end, "outcome": root.outcome})
+            self._write_end(entry.root)
         elif entry.__class__ is Line:
             self._write_line(entry)
+
+    def _write_end(self, root: Root) -> None:
+        if root.kind == "task" and root.segment < 0:
+            return  # a task of a library's that did nothing
+        number = self._root_id(root)
+        end = root.end - self._clock
+        self._write({"type": "root_end", "id": number, "name": str(root.name), "end": end, "outcome": root.outcome})
 
     def _row(
         self, kind: str, text: str, start: int, end: int, params: int, batch: int, rows: int, outcome: int,
@@ -175,7 +179,7 @@ class Writer:
     def _root_id(self, root: Root) -> int:
         if root.segment != self._segment:
             root.segment = self._segment
-            line = {"type": "root", "id": root.serial, "kind": root.kind, "name": root.name, "parent": root.parent}
+            line = {"type": "root", "id": root.serial, "kind": root.kind, "name": str(root.name), "parent": root.parent}
             self._write({**line, "start": root.start - self._clock})
         return root.serial
 

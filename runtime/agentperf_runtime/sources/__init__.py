@@ -28,6 +28,7 @@ def _source(name: str, function: str = "install") -> Install:
 
 
 SOURCES: dict[str, Install] = {
+    "threading": lambda module, instrument: instrument.handover.threads(module),
     "asyncio.base_events": lambda module, instrument: instrument.handover.loops(module),
     "uvloop": lambda module, instrument: instrument.handover.uvloop(module),
     "concurrent.futures.thread": lambda module, instrument: instrument.handover.executors(module),
@@ -35,5 +36,22 @@ SOURCES: dict[str, Install] = {
     "anyio.to_thread": lambda module, instrument: instrument.handover.anyio(module),
     "asyncio.tasks": _source("sleep"),
     "sqlite3.dbapi2": _source("sqlite"),
+    "aiohttp.web_protocol": _source("aiohttp_server"),
+    "aiohttp.web_ws": _source("aiohttp_server", "install_websockets"),
+    "celery.signals": _source("celery"),
+    "django.core.handlers.asgi": _source("django_requests", "install_asgi"),
+    "django.core.handlers.base": _source("django_requests"),
+    "django.core.handlers.wsgi": _source("django_requests", "install_wsgi"),
+    "django.test.client": _source("django_requests", "install_test_client"),
+    "flask.app": _source("flask"),
+    "http.server": _source("socket_server", "install_http"),
+    "hypercorn.app_wrappers": _source("hypercorn"),
+    "litestar.app": _source("litestar"),
+    "quart.app": _source("quart"),
+    "sanic.server.protocols.http_protocol": _source("sanic"),
+    "socketserver": _source("socket_server"),
+    "starlette.applications": _source("starlette"),
+    "tornado.web": _source("tornado"),
+    "uvicorn.config": _source("uvicorn"),
     "aiosqlite.core": _source("sqlite", "install_aiosqlite"),
 }
