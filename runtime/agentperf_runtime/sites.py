@@ -163,7 +163,7 @@ class Stacks:
                 return tuple([*found, *task_origin][:STACK_DEPTH]), relation
             frame = frame.f_back
         origin = self.thread_origin
-        return tuple([*found, *origin.frames][:STACK_DEPTH]), relation or origin.relation
+        return tuple([*found, *(origin.frames or task_origin)][:STACK_DEPTH]), relation or origin.relation
 
     def _relation(self, frame: FrameType) -> str:
         reader = self.relations.get(frame.f_code.co_name)

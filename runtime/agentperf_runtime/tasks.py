@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from threading import get_ident
+from contextvars import copy_context
 from types import ModuleType
 from typing import Any
 
 from agentperf_runtime import scopes
 from agentperf_runtime.patching import Patches
 from agentperf_runtime.recorder import Recorder
-from agentperf_runtime.scopes import Scope, Scopes
+from agentperf_runtime.scopes import Handed, Scope, Scopes, Starter
 from agentperf_runtime.sites import Frames
 
 _getframe = sys._getframe
@@ -79,48 +79,78 @@ class Handover:
 
     def loops(self, module: ModuleType) -> None:
         """Tasks of asyncio's own loops (`asyncio.base_events`)."""
-        self._patches.replace(module.BaseEventLoop, "create_task", self._create_task)
+        self._loop(module.BaseEventLoop)
 
     def uvloop(self, module: ModuleType) -> None:
         """Tasks of uvloop's loops (`uvloop`)."""
-        self._patches.replace(module.Loop, "create_task", self._create_task)
+        self._loop(module.Loop)
+
+    def _loop(self, loop: Any) -> None:
+        self._patches.replace(loop, "create_task", self._create_task)
+        self._patches.replace(loop, "call_soon_threadsafe", self._call_soon_threadsafe)
 
     def _create_task(self, original: Callable[..., Any]) -> Callable[..., Any]:
-        recorder, new_root = self._recorder, self._scopes.new_root
-        frames_of, scope_of, enter, leave = (
-            recorder.stacks.frames, scopes.current.get, scopes.current.set, scopes.current.reset
-        )  # fmt: skip
-        current_task, next_task = sys.modules["asyncio.tasks"].current_task, scopes.next_task
-
+        recorder, handed = self._recorder, self._scopes
+        frames_of, is_application = recorder.stacks.frames, recorder.stacks.files.is_application
+        current_task, scope_of = sys.modules["asyncio.tasks"].current_task, scopes.current.get
         marked = _unmarked if sys.version_info >= (3, 12) else _marked
 
         def create_task(loop: Any, coro: Any, **kwargs: Any) -> Any:
             try:
                 outer = scope_of()
                 is_running = loop.is_running()
-                if is_running and outer is not None and current_task(loop) is not None:
-                    origin, _ = frames_of(_getframe(1), outer.origin)
-                    scope = Scope(outer.root, next_task(), origin, get_ident(), outer.muted)
-                else:
-                    # What a server's callback starts is a root of its own; no application's code is above it.
-                    name = getattr(coro, "__qualname__", None) or type(coro).__qualname__
-                    origin = () if is_running else frames_of(_getframe(1), (), in_loop=False)[0]
-                    scope = Scope(new_root("task", name), next_task(), origin, get_ident())
-                context = kwargs.get("context")
-                if context is not None:
-                    context.run(enter, scope)
+                is_child = (is_running and current_task(loop) is not None) or _belongs_to(outer, is_running)
+                frames: Frames = ()
+                if is_child or not is_running:  # no application's code is above what a server's callback starts
+                    frames, _ = frames_of(_getframe(1), outer.origin if outer is not None else (), is_running)
+                name = getattr(coro, "__qualname__", "") or type(coro).__qualname__
+                scope = handed.task_scope(name, is_child, frames)
+                # Servers have a task for each connection or request, and roots of their own that end.
+                code = getattr(coro, "cr_code", None)
+                has_end = not is_child and (not is_running or (code is not None and is_application(code)))
             except Exception:
                 recorder.errors += 1
                 return original(loop, coro, **kwargs)
-            if context is not None:
-                return marked(original(loop, coro, **kwargs), scope)
-            token = enter(scope)
-            try:
-                return marked(original(loop, coro, **kwargs), scope)
-            finally:
-                leave(token)
+            task = scopes.created_in(scope, lambda: original(loop, coro, **kwargs), kwargs.get("context"))
+            if has_end and scope.root.sampled:
+                handed.finish_with(task, scope.root)
+            return marked(task, scope)
 
         return create_task
+
+    def _call_soon_threadsafe(self, original: Callable[..., Any]) -> Callable[..., Any]:
+        recorder = self._recorder
+        running_loop = sys.modules["asyncio.events"]._get_running_loop
+
+        def call_soon_threadsafe(loop: Any, callback: Any, *args: Any, context: Any = None) -> Any:
+            try:
+                scope = scopes.current.get()
+                if context is None and scope is not None and running_loop() is not loop:
+                    context = copy_context()
+                    context.run(scopes.current.set, scope.as_handed())
+            except Exception:
+                recorder.errors += 1
+            return original(loop, callback, *args, context=context)
+
+        return call_soon_threadsafe
+
+    def threads(self, module: ModuleType) -> None:
+        """Threads of the application (`threading`): they know who started them."""
+        recorder = self._recorder
+
+        def make(original: Callable[..., Any]) -> Callable[..., Any]:
+            def start(thread: Any) -> Any:
+                try:
+                    scope = scopes.current.get()
+                    frames, _ = recorder.stacks.frames(sys._getframe(1), scope.origin if scope is not None else ())
+                    thread._agentperf_starter = Starter(scope.root if scope is not None else None, frames)
+                except Exception:
+                    recorder.errors += 1
+                return original(thread)
+
+            return start
+
+        self._patches.replace(module.Thread, "start", make)
 
     def executors(self, module: ModuleType) -> None:
         """Worker threads of `concurrent.futures.thread`, which `run_in_executor` and `asyncio.to_thread` use."""
@@ -146,3 +176,15 @@ class Handover:
             return run_sync
 
         self._patches.replace(module, "run_sync", make)
+
+
+def _belongs_to(outer: Scope | None, is_running: bool) -> bool:
+    """Whether a task that no task creates belongs to the root of the code that creates it.
+
+    So it is where that code starts a loop to wait for it (`asyncio.run` in a request of a synchronous server) or hands
+    it to a loop that runs in another thread. What a loop's own callbacks create (servers, for each connection) does
+    not, nor does what a script runs one after the other.
+    """
+    if outer is None or outer.root.kind in ("script", "thread"):
+        return False
+    return not is_running or outer.__class__ is Handed

@@ -68,7 +68,7 @@ class Writer:
         self._texts: dict[tuple[str, Any], tuple[int, int, bool]] = {}
         self._statements: dict[tuple[str, str], int] = {}
         self._sites = 0
-        self._begun: list[list[Any]] = []
+        self._begun: list[Root] = []
         self._ended: list[Root] = []
         self._stacks: dict[Site, set[tuple[Frames, str]]] = {}
         self._stop = threading.Event()
@@ -226,18 +226,24 @@ class Writer:
 
     def _new_root(self, root: Root) -> None:
         root.segment = self._segment
-        self._begun.append([root.serial, root.kind, root.name, root.parent, root.start - self._clock])
+        self._begun.append(root)
 
     def _write_roots(self) -> None:
-        for root in self._ended:
+        # A task that did nothing is nobody's concern.
+        ended = [root for root in self._ended if root.kind != "task" or root.segment >= 0]
+        self._ended.clear()
+        for root in ended:
             if root.segment != self._segment:
                 self._new_root(root)
         if self._begun:
-            self._write({"type": "roots", "rows": self._begun})
-            self._begun = []
-        if self._ended:
-            rows = [[root.serial, root.name, root.end - self._clock, root.outcome] for root in self._ended]
-            self._ended.clear()
+            # Most have ended meanwhile and know the template of their route, which no identifier has to be taken from.
+            rows = [
+                [root.serial, root.kind, str(root.name), root.parent, root.start - self._clock] for root in self._begun
+            ]
+            self._begun.clear()
+            self._write({"type": "roots", "rows": rows})
+        if ended:
+            rows = [[root.serial, str(root.name), root.end - self._clock, root.outcome] for root in ended]
             self._write({"type": "roots_end", "rows": rows})
 
     def _site_id(self, site: Site) -> int:

@@ -41,7 +41,7 @@ class Trace:
 
     def __init__(self, path: Path) -> None:
         self.files = [Path(name) for name in trace_files(str(path))]
-        self.records = [record for file in self.files for record in read(file)]
+        self.records = [each for file in self.files for record in read(file) for each in _single(record)]
         self.operations = [each for file in self.files for each in _operations(read(file))]
 
     def of(self, kind: str) -> list[Recorded]:
@@ -54,6 +54,20 @@ class Trace:
 
 def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+_ROOTS = {
+    "roots": ("root", ("id", "kind", "name", "parent", "start")),
+    "roots_end": ("root_end", ("id", "name", "end", "outcome")),
+}
+
+
+def _single(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """A line of several roots as a record for each; any other line as it is."""
+    if record["type"] not in _ROOTS:
+        return [record]
+    kind, names = _ROOTS[record["type"]]
+    return [{"type": kind, **dict(zip(names, row))} for row in record["rows"]]
 
 
 def _operations(records: list[dict[str, Any]]) -> Iterator[Recorded]:

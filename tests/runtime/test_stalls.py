@@ -14,9 +14,9 @@ from pathlib import Path
 from types import CodeType
 from typing import Any
 
-import blocking_calls
+from runtime import blocking_calls
 import pytest
-from blocking_calls import ASYNC_KINDS, KINDS, SECONDS
+from runtime.blocking_calls import ASYNC_KINDS, KINDS, SECONDS
 
 from agentperf_runtime.sites import lines_of
 from agentperf_runtime.stalls import LoopSample, Stall, StallWatcher

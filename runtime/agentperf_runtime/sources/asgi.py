@@ -1,0 +1,150 @@
+"""ASGI: a root for each request and for each message of a websocket, whoever serves them.
+
+A server opens the root for an application that is not known; frameworks take it over and tell the route.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from agentperf_runtime.scopes import Root, Scopes, Target
+
+if TYPE_CHECKING:
+    from agentperf_runtime.tracer import Instrument
+
+KEY = "agentperf.exchange"
+"""Where a request's `scope` keeps its exchange, so that applications inside of applications find it."""
+
+Route = Callable[[Any], "str | None"]
+"""Reads the template of the route that was taken from a `scope` after it was served."""
+
+
+def no_route(scope: Any) -> str | None:
+    return None
+
+
+class Messages:
+    """The messages of a websocket, each with a root of its own: it is the client that decides how many come."""
+
+    def __init__(self, scopes: Scopes) -> None:
+        self._scopes = scopes
+        self._opened: tuple[Root, Any] | None = None
+
+    def begin(self, name: str | Target) -> None:
+        """A message has come."""
+        self._opened = self._scopes.begin("websocket", name)
+
+    def end(self, outcome: str = "ok") -> None:
+        """The message, if there is one, has been dealt with."""
+        if self._opened is None:
+            return
+        (root, token), self._opened = self._opened, None
+        self._scopes.end(root, token, outcome)
+
+
+class Exchange:
+    """A request or websocket that is being served."""
+
+    def __init__(self, instrument: Instrument, scope: MutableMapping[str, Any], route: Route) -> None:
+        self._instrument = instrument
+        self._scope = scope
+        self._routes = [(route, scope)]
+        self._is_socket = scope["type"] == "websocket"
+        self._status = 0
+        self._messages = Messages(instrument.scopes)
+        target = Target("WS" if self._is_socket else scope["method"], scope["path"])
+        self.root, self._token = instrument.scopes.begin("websocket" if self._is_socket else "request", target)
+        scope[KEY] = self
+
+    def is_taken_over(self, route: Route, scope: Any) -> None:
+        """A framework serves it, which leaves in `scope` what `route` reads."""
+        self.root.by_server = False
+        self._routes.append((route, scope))
+
+    def receiving(self, receive: Callable[[], Any]) -> Callable[[], Any]:
+        """`receive`, which tells where one message ends and the next begins."""
+        if not self._is_socket:
+            return receive
+
+        async def received() -> Any:
+            self._messages.end()
+            message = await receive()
+            if _type_of(message) == "websocket.receive":
+                self._name_by_route()
+                self._messages.begin(self.root.name)
+            return message
+
+        return received
+
+    def sending(self, send: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        """`send`, which tells the status."""
+        if not self.root.sampled or self._is_socket:
+            return send
+
+        async def sent(message: Any) -> Any:
+            if _type_of(message) == "http.response.start":
+                self._status = message.get("status") or 0
+            return await send(message)
+
+        return sent
+
+    def end(self, failed: bool) -> None:
+        """Close the root."""
+        self._name_by_route()
+        outcome = "error" if failed else "ok"
+        self._messages.end(outcome)
+        outcome = str(self._status) if self._status and not failed else outcome
+        self._instrument.scopes.end(self.root, self._token, outcome)
+        self._scope.pop(KEY, None)  # no cycle for the collector
+        self._routes.clear()
+
+    def _name_by_route(self) -> None:
+        method = "WS" if self._is_socket else self._scope["method"]
+        try:
+            for route, scope in self._routes:
+                template = route(scope)
+                if template:
+                    self.root.name = f"{method} {template}"
+        except Exception:
+            self._instrument.recorder.errors += 1
+
+
+def application(instrument: Instrument, route: Route = no_route, by_server: bool = False) -> Any:
+    """For `Patches.replace` on a class's `__call__(self, scope, receive, send)`."""
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> Any:  # noqa: N807
+            exchange = _begin(instrument, scope, route)
+            if exchange is None:
+                return await original(self, scope, receive, send)
+            exchange.root.by_server = by_server
+            failed = True
+            try:
+                returned = await original(self, scope, exchange.receiving(receive), exchange.sending(send))
+                failed = False
+                return returned
+            finally:
+                exchange.end(failed)
+
+        return __call__
+
+    return make
+
+
+def _begin(instrument: Instrument, scope: Any, route: Route) -> Exchange | None:
+    try:
+        if scope["type"] not in ("http", "websocket"):
+            return None
+        if KEY in scope:
+            scope[KEY].is_taken_over(route, scope)
+            return None
+        return Exchange(instrument, scope, route)
+    except Exception:
+        instrument.recorder.errors += 1
+        return None
+
+
+def _type_of(message: Any) -> str:
+    """The type of a message, "" for what is none: it is for the server to complain."""
+    return message.get("type", "") if isinstance(message, dict) else ""
