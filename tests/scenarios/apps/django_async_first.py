@@ -33,9 +33,7 @@ import asyncio  # noqa: E402
 async def newest(publishers):
     found = {}
     for publisher in publishers:
-        found[publisher] = (
-            await Book.objects.filter(publisher_id=publisher).order_by("-id").afirst()
-        )  # expect: n_plus_one 20
+        found[publisher] = await Book.objects.filter(publisher_id=publisher).order_by("-id").afirst()  # expect: n_plus_one 20
     return found
 
 

@@ -13,7 +13,7 @@ async def prices(client, items):
 
 
 async def main():
-    async with httpx.AsyncClient(base_url=os.environ["API_URL"]) as client:
+    async with httpx.AsyncClient(base_url=os.environ["API_URL"], verify=False) as client:
         assert len(await prices(client, range(15))) == 15
     print("ok")
 

@@ -16,9 +16,7 @@ def path(node):
 
 
 def depths(nodes):
-    return [
-        (node, db.execute(f"select count(*) from node where parent = {node}").fetchone()[0]) for node in nodes
-    ]  # expect: n_plus_one 30
+    return [(node, db.execute(f"select count(*) from node where parent = {node}").fetchone()[0]) for node in nodes]  # expect: n_plus_one 30
 
 
 assert len(depths(range(1, 31))) == 30

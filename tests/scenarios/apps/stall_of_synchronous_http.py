@@ -5,9 +5,7 @@ import requests
 
 
 async def fetch(item):
-    return requests.get(
-        f"{os.environ['API_URL']}/slow", params={"ms": 250, "item": item}, timeout=5
-    ).json()  # expect: stall
+    return requests.get(f"{os.environ['API_URL']}/slow", params={"ms": 250, "item": item}, timeout=5).json()  # expect: stall
 
 
 async def main():
