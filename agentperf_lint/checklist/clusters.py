@@ -25,6 +25,7 @@ ClusterKind = Literal["n_plus_one", "duplicate"]
 
 _BATCH = 10  # elements in one call that make a batch of it
 _HANDFUL = 16  # different parameters that constants may have
+_IDLE = 20_000_000  # nanoseconds between operations of a loop that waits
 _MOSTLY = 0.5  # share of the gaps, or of the operations
 _COVERED = 0.8  # share of a gap that a sleep of another task must fill
 _STREAMED = frozenset({"each turn waits for work", "goes on until an answer says stop"})
@@ -118,7 +119,7 @@ class _Finder:
             judgement = msgspec.structs.replace(judgement, answer="repeats")
         if judgement.answer == "innocent" or self._feeds_reads(indices, meaning):
             return None
-        if judgement.periodic and self._pauses(indices, 0.0) >= _MOSTLY * (len(indices) - 1):
+        if judgement.periodic and self._waits(indices):
             return None
         kind = self._kind(indices[0])
         if judgement.together and (kind == "llm" or (kind == "http" and judgement.bounded)):
@@ -195,7 +196,9 @@ class _Finder:
             return
         sites = [site for site, _ in Counter(self.columns.site[index] for index in kept).most_common()]
         judgement = self._judgement(kept[0], sites)
-        if judgement.reason in _STREAMED or self._is_silenced(sites, judgement, "APL502"):
+        if judgement.reason in _STREAMED or (judgement.periodic and self._waits(kept)):
+            return
+        if self._is_silenced(sites, judgement, "APL502"):
             return
         yield self._cluster("duplicate", kept, sites, 1, judgement)
 
@@ -234,20 +237,25 @@ class _Finder:
 
     def _is_poll(self, indices: Sequence[int]) -> bool:
         """Whether the same question is asked again after a while, on purpose."""
-        gaps = len(indices) - 1
-        if self._pauses(indices, 0.0) >= _MOSTLY * gaps:
+        if self._pauses(indices, 0.0) >= _MOSTLY * (len(indices) - 1):
             return True
-        idle = sorted(self._gaps(indices))
-        return idle[len(idle) // 2] >= self.settings.poll_interval * NANOSECONDS
+        return self._median_gap(indices) >= self.settings.poll_interval * NANOSECONDS
+
+    def _waits(self, indices: Sequence[int]) -> bool:
+        """Whether a loop that waits in every turn did so: not every kind of waiting is recorded."""
+        if self._pauses(indices, 0.0) >= _MOSTLY * (len(indices) - 1):
+            return True
+        return self._median_gap(indices) >= _IDLE
 
     def _is_heartbeat(self, indices: Sequence[int]) -> bool:
         """Whether the loop is slow on purpose: a timer, or a limit on the rate."""
         return self._pauses(indices, self.settings.poll_interval) >= _MOSTLY * (len(indices) - 1)
 
-    def _gaps(self, indices: Sequence[int]) -> list[int]:
-        """Nanoseconds from the end of each operation to the start of the next."""
+    def _median_gap(self, indices: Sequence[int]) -> int:
+        """Nanoseconds from the end of an operation to the start of the next."""
         start, duration = self.columns.start, self.columns.duration
-        return [start[after] - start[before] - duration[before] for before, after in pairwise(indices)]
+        gaps = sorted(start[after] - start[before] - duration[before] for before, after in pairwise(indices))
+        return gaps[len(gaps) // 2]
 
     def _pauses(self, indices: Sequence[int], least: float) -> int:
         """Between how many of the operations their task slept, for at least `least` seconds."""

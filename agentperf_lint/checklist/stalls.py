@@ -12,6 +12,7 @@ from agentperf_rules.model import Severity
 
 _NOISE = 2  # times the limit: a single stall below that says more about the machine than about the code
 _FRAMES_SHOWN = 12
+_LISTED = 3
 _HIGH, _MEDIUM = 0.5, 0.1  # seconds
 
 Key = tuple[str, Frame]
@@ -40,14 +41,21 @@ def stall_items(scene: Scene) -> list[Observed]:
                 total.pieces.append(piece)
                 total.stalls.append(stall)
     told = {key: total for key, total in totals.items() if not _is_noise(scene, key[0], total)}
-    if len(told) < len(totals):
-        left_out = len(totals) - len(told)
-        scene.notes.append(f"single stalls under twice the limit were left out ({left_out} places)")
+    left_out = [total for key, total in totals.items() if key not in told]
+    if left_out:
+        scene.notes.append(f"single stalls under twice the limit were left out: {_listed(left_out)}")
     return [
         _observed(scene, key[0], total)
         for key, total in told.items()
         if not _is_left_out(scene, total, RUNTIME_RULES[key[0]][0])
     ]
+
+
+def _listed(totals: list[_Total]) -> str:
+    places = [shown_place(total.frame) for total in totals[:_LISTED]]
+    more = f" and {len(totals) - _LISTED} more" if len(totals) > _LISTED else ""
+    seconds = [total.stalls[0].duration / NANOSECONDS for total in totals]
+    return ", ".join(f"{place.path}:{place.line} ({took:.2f} s)" for place, took in zip(places, seconds)) + more
 
 
 def _is_left_out(scene: Scene, total: _Total, code: str) -> bool:

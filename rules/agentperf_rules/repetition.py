@@ -188,6 +188,8 @@ class _Repetition(LoopJudge):
 
     def _is_over_handful(self) -> bool:
         """A literal, a constant or an Enum; numbers that are counted through may stand for elements."""
+        if self.loop.kind == "while":
+            return False
         iterable = self._resolved(self.loop.iterable)
         if any(_is_range(part) for part in (*_parts(iterable), *_parts(self.loop.iterable))):
             return False

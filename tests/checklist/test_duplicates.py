@@ -153,6 +153,22 @@ def test_polls_without_asyncio_are_told_by_their_pace(tmp_path, app):
     assert len(items_of(tmp_path, polled(100))) == 1
 
 
+def test_polls_of_a_loop_that_sleeps(tmp_path):
+    app = App(
+        tmp_path,
+        """
+        def wait(conn):
+            tries = 0
+            while tries < 100:
+                conn.execute("select count(*) from jobs")  # call
+                tries += 1
+                time.sleep(0.03)
+        """,
+    )
+    trace = repeated(12, app.frame("call", "wait"), same=True, task=0, between=lambda trace, _: trace.pause(30))
+    assert items_of(tmp_path, trace) == []
+
+
 def test_polls_in_tasks_of_their_own(tmp_path, app):
     trace = TraceBuilder()
     trace.root()

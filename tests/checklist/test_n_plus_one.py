@@ -396,6 +396,15 @@ LOUD = {
                 conn.execute("select name from t where id = ?", (ids[i],))  # call
                 i += 1
         """,
+    "a while that is left when all is done": """
+        def total(conn, ids):
+            i = 0
+            while True:
+                conn.execute("select name from t where id = ?", (ids[i],))  # call
+                i += 1
+                if i == len(ids):
+                    break
+        """,
     "a collection called pages": """
         async def render(conn, pages):
             for page in pages:
@@ -604,6 +613,27 @@ def test_short_timers_need_a_loop_without_elements(tmp_path):
     )
     trace = repeated(12, app.frame("call", "beat"), kind="redis", text="SET", between=lambda trace, _: trace.sleep(100))
     assert items_of(tmp_path, trace) == []
+
+
+def test_timers_that_wait_for_something_else(tmp_path):
+    app = App(
+        tmp_path,
+        """
+        async def beat(conn, stop):
+            number = 0
+            while not stop.is_set():
+                await conn.execute("update beats set number = $1", number)  # call
+                number += 1
+                await wait_for(stop.wait(), 0.1)
+        """,
+    )
+
+    def beaten(pause: float) -> TraceBuilder:
+        text = "update beats set number = $1"
+        return repeated(12, app.frame("call", "beat"), text=text, between=lambda trace, _: trace.pause(pause))
+
+    assert items_of(tmp_path, beaten(100)) == []
+    assert len(items_of(tmp_path, beaten(1))) == 1
 
 
 def test_sleeps_of_another_task_are_no_pauses(tmp_path, app):
