@@ -8,7 +8,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -19,8 +19,10 @@ from agentperf_lint import __version__
 
 if TYPE_CHECKING:
     from agentperf_lint.analysis.run import Report
+    from agentperf_lint.checklist.baseline import Baseline
     from agentperf_lint.config import Config, TraceSettings
     from agentperf_lint.render.base import Renderer
+    from agentperf_lint.source_lines import Sources
     from agentperf_rules.model import Finding
 
 CLEAN, FINDINGS, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -68,34 +70,52 @@ _codes: dict[str, Any] = {"multiple": True, "metavar": "CODE,...", "callback": _
 _patterns: dict[str, Any] = {"multiple": True, "metavar": "PATTERN,...", "callback": _split}
 
 
+_CHOOSING = [
+    click.option("--select", help="Report these codes (APL1 means all APL1xx).", **_codes),
+    click.option("--ignore", help="Do not report these codes.", **_codes),
+    click.option("--extend-select", help="Report these codes too.", **_codes),
+    click.option(
+        "--per-file-ignores", multiple=True, metavar="PATTERN:CODE,...", help="Codes not to report in matching files."
+    ),
+    click.option("--exclude", help="Do not look into these, instead of the defaults (gitignore syntax).", **_patterns),
+    click.option("--extend-exclude", help="Do not look into these either.", **_patterns),
+    click.option("--force-exclude", is_flag=True, help="Apply the exclusions to files that are named here as well."),
+    click.option("--min-severity", type=click.Choice(["low", "medium", "high"]), help="Report nothing less severe."),
+    click.option(
+        "--min-confidence",
+        type=click.Choice(["possible", "likely", "definite"]),
+        help="Report nothing less sure (default: likely).",
+    ),
+    click.option("--isolated", is_flag=True, help="Read no configuration file."),
+    click.option(
+        "--config", "config_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Read this one."
+    ),
+    click.option("--no-cache", is_flag=True, help="Neither read nor write the cache."),
+    click.option("--cache-dir", type=click.Path(file_okay=False), metavar="DIR", help="Keep the cache there."),
+    click.option("--jobs", type=click.IntRange(min=0), help="Processes (default: one per processor)."),
+]
+
+
+def _choosing(command: Callable[..., int]) -> Callable[..., int]:
+    """Adds the options that say what is looked at, how, and what of it is reported."""
+    for option in reversed(_CHOOSING):
+        command = option(command)
+    return command
+
+
 @cli.command()
 @click.argument("paths", nargs=-1, type=click.Path(), callback=_existing)
-@click.option("--select", help="Report these codes (APL1 means all APL1xx).", **_codes)
-@click.option("--ignore", help="Do not report these codes.", **_codes)
-@click.option("--extend-select", help="Report these codes too.", **_codes)
+@_choosing
 @click.option(
-    "--per-file-ignores", multiple=True, metavar="PATTERN:CODE,...", help="Codes not to report in matching files."
+    "--output-format",
+    type=click.Choice(["full", "concise", "json", "sarif", "github", "gitlab", "junit", "markdown"]),
+    metavar="FORMAT",
+    help="full (the default), concise, json, sarif, github, gitlab, junit or markdown.",
 )
-@click.option("--exclude", help="Do not look into these, instead of the defaults (gitignore syntax).", **_patterns)
-@click.option("--extend-exclude", help="Do not look into these either.", **_patterns)
-@click.option("--force-exclude", is_flag=True, help="Apply the exclusions to files that are named here as well.")
-@click.option("--min-severity", type=click.Choice(["low", "medium", "high"]), help="Report nothing less severe.")
-@click.option(
-    "--min-confidence",
-    type=click.Choice(["possible", "likely", "definite"]),
-    help="Report nothing less sure (default: likely).",
-)
-@click.option("--output-format", type=click.Choice(["full", "concise", "json"]), help="Default: full.")
 @click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write there.")
+@click.option("--baseline", type=click.Path(dir_okay=False), metavar="FILE", help="Do not report what is in this file.")
 @click.option("--statistics", is_flag=True, help="Show how often each rule fired instead of the findings.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
-@click.option("--isolated", is_flag=True, help="Read no configuration file.")
-@click.option(
-    "--config", "config_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Read this one."
-)
-@click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
-@click.option("--cache-dir", type=click.Path(file_okay=False), metavar="DIR", help="Keep the cache there.")
-@click.option("--jobs", type=click.IntRange(min=0), help="Processes (default: one per processor).")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
 @click.option("--stdin-filename", metavar="FILE", help="Name of the file whose content comes from standard input (-).")
 def check(paths: tuple[str, ...], **options: Any) -> int:
@@ -103,27 +123,65 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
 
     Exit code: 0 nothing found, 1 findings, 2 usage, configuration or internal error.
     """
-    from agentperf_lint.config import override
-    from agentperf_lint.project import find_project
+    from agentperf_lint.checklist.baseline import Baseline
+    from agentperf_lint.source_lines import Sources
 
     stdin = _read_stdin(paths, options["stdin_filename"])
-    given = [Path(stdin[0])] if stdin is not None else [Path(path) for path in paths or (".",)]
-    config_file = options["config_file"]
-    project = find_project(given, config_file=Path(config_file) if config_file else None, isolated=options["isolated"])
-    config = override(project.config, **_overrides(project.config, options))
-    if options["force_exclude"]:
-        given = _without_excluded(given, project.root, config)
-    cache_directory = Path(options["cache_dir"]) if options["cache_dir"] else project.cache_directory
+    given, config, root, cache_directory = _looked_at([stdin[0]] if stdin is not None else paths, options)
+    baseline = Baseline.read(Path(config.baseline)) if config.baseline else None
     warnings = _Warnings(options["quiet"])
     _stop_at_once_when_interrupted()
-    report = _analyze(given, config, project.root, None if options["no_cache"] else cache_directory, stdin)
+    report = _analyze(given, config, root, cache_directory, stdin)
+    found = len(report.findings)
+    if baseline is not None:
+        _hide_known(report, baseline, Sources(_overlay(stdin)), given, config, options["quiet"])
     renderer = _renderer(config, options["statistics"], stdin)
     _write(renderer, report, options["output_file"])
     if not options["quiet"]:
-        _summarize(report)
+        _summarize(report, found - len(report.findings))
     if report.files == 0 and warnings.count:
         return ERROR
     return FINDINGS if report.findings and not options["exit_zero"] else CLEAN
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, type=click.Path(), callback=_existing)
+@_choosing
+@click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write there.")
+@click.option("--prune", is_flag=True, help="Only drop the entries that no longer occur.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def baseline(paths: tuple[str, ...], output_file: str | None, prune: bool, quiet: bool, **options: Any) -> int:
+    """Write what `check` finds now into a file, for `check --baseline FILE` to report only what is new.
+
+    The file is the configured one, or else .agentperf-baseline.json in the working directory.
+    """
+    from agentperf_lint.checklist.baseline import DEFAULT_FILE, Baseline
+    from agentperf_lint.entries import entries_of
+    from agentperf_lint.render.base import plural
+    from agentperf_lint.source_lines import Sources
+
+    if _STDIN in paths:
+        raise click.UsageError("a baseline is written from files, not from standard input.")
+    given, config, root, cache_directory = _looked_at(paths, options)
+    file = Path(output_file or config.baseline or DEFAULT_FILE)
+    before = Baseline.read(file) if prune else None
+    _Warnings(quiet)
+    _stop_at_once_when_interrupted()
+    report = _analyze(given, config, root, cache_directory, None)
+    if report.files == 0:
+        raise click.ClickException("No Python files found under the given paths, so no baseline was written.")
+    entries = entries_of(report.findings, Sources())
+    if before is not None:
+        after = before.without(before.expired(before.compare(entries).unmatched, given, config))
+    else:
+        after = Baseline.of(entries, file)
+    try:
+        after.write()
+    except OSError as error:
+        raise click.FileError(str(file), hint=error.strerror or str(error)) from error
+    if not quiet:
+        click.echo(f"Wrote {plural(len(after.known), 'finding')} to {_below_working_directory(file)}", err=True)
+    return CLEAN
 
 
 @cli.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -338,6 +396,21 @@ def _stop_at_once_when_interrupted() -> None:
     signal.signal(signal.SIGINT, stop)
 
 
+def _looked_at(paths: Sequence[str], options: dict[str, Any]) -> tuple[list[Path], Config, Path, Path | None]:
+    """The paths to report on, the configuration, the project's root, and where the cache is kept if anywhere."""
+    from agentperf_lint.config import override
+    from agentperf_lint.project import find_project
+
+    given = [Path(path) for path in paths or (".",)]
+    config_file = options["config_file"]
+    project = find_project(given, config_file=Path(config_file) if config_file else None, isolated=options["isolated"])
+    config = override(project.config, **_overrides(project.config, options))
+    if options["force_exclude"]:
+        given = _without_excluded(given, project.root, config)
+    cache_directory = Path(options["cache_dir"]) if options["cache_dir"] else project.cache_directory
+    return given, config, project.root, None if options["no_cache"] else cache_directory
+
+
 def _read_stdin(paths: tuple[str, ...], filename: str | None) -> tuple[str, bytes] | None:
     if _STDIN not in paths:
         if filename is not None:
@@ -352,8 +425,8 @@ def _overrides(config: Config, options: dict[str, Any]) -> dict[str, Any]:
     """What the command line sets, by the names of the settings; None where it says nothing."""
     from agentperf_lint.config import parse_per_file_ignores
 
-    direct = ("select", "ignore", "exclude", "min_severity", "min_confidence", "output_format", "jobs")
-    overrides = {name: options[name] for name in direct}
+    direct = ("select", "ignore", "exclude", "min_severity", "min_confidence", "output_format", "baseline", "jobs")
+    overrides = {name: options.get(name) for name in direct}
     for name in ("extend_select", "extend_exclude"):
         if options[name]:
             overrides[name] = (*getattr(config, name), *options[name])
@@ -410,7 +483,36 @@ def _renderer(config: Config, statistics: bool, stdin: tuple[str, bytes] | None)
 
     if statistics:
         return statistics_renderer_for(config.output_format)
-    return renderer_for(config.output_format, dict([stdin]) if stdin is not None else None)
+    return renderer_for(config.output_format, _overlay(stdin))
+
+
+def _overlay(stdin: tuple[str, bytes] | None) -> dict[str, bytes] | None:
+    return dict([stdin]) if stdin is not None else None
+
+
+def _below_working_directory(file: Path) -> Path:
+    """`file` as a user in the working directory would name it."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+
+
+def _hide_known(
+    report: Report, baseline: Baseline, sources: Sources, given: Sequence[Path], config: Config, quiet: bool
+) -> None:
+    """Takes what the baseline knows out of `report`, and says on standard error what it knows in vain."""
+    from agentperf_lint.entries import entries_of
+    from agentperf_lint.render.base import plural
+
+    is_new, unmatched = baseline.compare(entries_of(report.findings, sources))
+    report.findings = [finding for finding, new in zip(report.findings, is_new) if new]
+    expired = len(baseline.expired(unmatched, given, config))
+    if expired and not quiet:
+        occur = "occurs" if expired == 1 else "occur"
+        command = f"agentperf-lint baseline --prune -o {_below_working_directory(baseline.file)}"
+        click.echo(
+            f"{plural(expired, 'entry', 'entries')} of the baseline no longer {occur}; run `{command}` to drop "
+            f"{'it' if expired == 1 else 'them'}",
+            err=True,
+        )
 
 
 def _write(renderer: Renderer, report: Report, output_file: str | None) -> None:
@@ -432,12 +534,13 @@ def _opened(output_file: str | None) -> Iterator[TextIO]:
         raise click.FileError(output_file, hint=error.strerror or str(error)) from error
 
 
-def _summarize(report: Report, stream: TextIO | None = None) -> None:
+def _summarize(report: Report, hidden: int) -> None:
     from agentperf_lint.render.base import plural
 
     if report.files == 0:
-        click.echo("warning: No Python files found under the given paths", file=stream, err=True)
+        click.echo("warning: No Python files found under the given paths", err=True)
         return
     found = f"Found {plural(len(report.findings), 'finding')}" if report.findings else "No findings"
+    known = f", {hidden:,} more in the baseline" if hidden else ""
     seconds = sum(report.seconds.values())
-    click.echo(f"{found} in {plural(report.files, 'file')} ({seconds:.1f} s)", file=stream, err=True)
+    click.echo(f"{found} in {plural(report.files, 'file')}{known} ({seconds:.1f} s)", err=True)

@@ -18,7 +18,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-OutputFormat = Literal["full", "concise", "json"]
+EntryFormat = Literal["sarif", "github", "gitlab", "junit", "markdown"]
+OutputFormat = Literal["full", "concise", "json", "sarif", "github", "gitlab", "junit", "markdown"]
 
 TABLE = "agentperf-lint"
 CACHE_DIRECTORY = ".agentperf_cache"
@@ -81,7 +82,10 @@ class TraceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """The keys of `[tool.agentperf-lint]`. An empty `select` means every rule; `jobs` 0 one process per processor."""
+    """The keys of `[tool.agentperf-lint]`.
+
+    An empty `select` means every rule, `jobs` 0 one process per processor, an empty `baseline` none.
+    """
 
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
@@ -92,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     min_severity: Severity = "low"
     min_confidence: Confidence = "likely"
     output_format: OutputFormat = "full"
+    baseline: str = ""
     jobs: int = 0
     cache_dir: str = ""
     trace: TraceSettings = TraceSettings()
@@ -189,9 +194,10 @@ def _from_table(table: Mapping[str, Any], path: Path, directory: Path) -> Config
     if settings.jobs < 0:
         raise ConfigError(f"{path}: {TABLE}.jobs: must not be negative")
     _check_trace(settings.trace, f"{path}: {TABLE}.trace.")
-    cache_dir = os.path.join(directory, os.path.expanduser(settings.cache_dir)) if settings.cache_dir else ""
     values = {name: getattr(settings, name) for name in settings.__struct_fields__}
-    return Config(**{**values, "cache_dir": cache_dir}, directory=os.path.abspath(directory), file=str(path))
+    for name in ("baseline", "cache_dir"):
+        values[name] = os.path.join(directory, os.path.expanduser(values[name])) if values[name] else ""
+    return Config(**values, directory=os.path.abspath(directory), file=str(path))
 
 
 def _check_keys(table: Mapping[str, Any], known: Sequence[str], message: str) -> None:

@@ -21,8 +21,11 @@ from flake8.exceptions import ExecutionError
 from flake8.style_guide import Decision, DecisionEngine
 
 from agentperf_lint import __version__
+from agentperf_lint.checklist.baseline import Baseline
 from agentperf_lint.config import ConfigError
+from agentperf_lint.entries import entries_of
 from agentperf_lint.project import find_project
+from agentperf_lint.source_lines import Sources
 from agentperf_rules import RulePackError, all_rules
 from agentperf_rules.model import Finding
 
@@ -77,6 +80,8 @@ def _analyze(paths: Sequence[Path], stdin: tuple[str, bytes] | None, jobs: int) 
     from agentperf_lint.analysis.run import analyze
 
     project = find_project(paths)
+    known = project.config.baseline
+    baseline = Baseline.read(Path(known)) if known else None
     report = analyze(
         paths,
         project.config,
@@ -86,7 +91,10 @@ def _analyze(paths: Sequence[Path], stdin: tuple[str, bytes] | None, jobs: int) 
         stdin=stdin,
         noqa=False,
     )
-    return report.findings
+    if baseline is None:
+        return report.findings
+    entries = entries_of(report.findings, Sources(dict([stdin]) if stdin is not None else None))
+    return [finding for finding, new in zip(report.findings, baseline.compare(entries).is_new) if new]
 
 
 def _is_wanted(options: argparse.Namespace) -> bool:

@@ -28,6 +28,7 @@ extend-exclude = ["generated"]
 min-severity = "medium"
 min-confidence = "possible"
 output-format = "concise"
+baseline = "known.json"
 jobs = 3
 cache-dir = "var/cache"
 """,
@@ -41,6 +42,7 @@ cache-dir = "var/cache"
     assert (config.min_severity, config.min_confidence) == ("medium", "possible")
     assert (config.output_format, config.jobs) == ("concise", 3)
     assert config.cache_dir == str(tmp_path / "var/cache")
+    assert config.baseline == str(tmp_path / "known.json")
     assert config.directory == str(tmp_path)
     assert config.file == str(tmp_path / "pyproject.toml")
 

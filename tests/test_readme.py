@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from agentperf_lint.cli import check
+from agentperf_lint.cli import cli
 from agentperf_lint.config import Settings, TraceSettings, load_config
 
 if sys.version_info >= (3, 11):
@@ -27,10 +27,10 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
-def lint(*arguments: str) -> subprocess.CompletedProcess[str]:
+def lint(*arguments: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "agentperf_lint", *arguments],
-        cwd=REPOSITORY,
+        cwd=cwd,
         capture_output=True,
         text=True,
         timeout=120,
@@ -57,7 +57,7 @@ def test_configuration_has_every_key_and_is_valid(tmp_path):
 
 
 def test_options_exist():
-    known = {name for parameter in check.params for name in parameter.opts}
+    known = {name for command in cli.commands.values() for parameter in command.params for name in parameter.opts}
     named = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", README.partition("## flake8")[0]))
     assert named
     assert named <= known
@@ -73,6 +73,27 @@ def test_rule_and_documents_exist():
     assert lint("rule", "APL102").returncode == 0
     for link in re.findall(r"\]\(([\w./-]+)\)", README):
         assert (REPOSITORY / link).exists(), link
+
+
+def ci_commands() -> list[str]:
+    """The calls of this program in the examples for CI."""
+    formats = (REPOSITORY / "docs/formats.md").read_text(encoding="utf-8")
+    text = "\n".join(blocks("yaml") + re.findall(r"^```yaml\n(.*?)^```$", formats, re.MULTILINE | re.DOTALL))
+    return re.findall(r"- (?:run: )?(agentperf-lint .*)", text)
+
+
+@pytest.mark.parametrize("command", ci_commands())
+def test_commands_for_ci_find_and_write(command, tmp_path):
+    (tmp_path / "slow.py").write_text("import time\n\n\nasync def wait():\n    time.sleep(1)\n")
+    arguments = shlex.split(command)[1:]
+    done = lint(*arguments, cwd=tmp_path)
+    assert done.returncode == (0 if "--exit-zero" in arguments else 1), done.stderr
+    output = (tmp_path / arguments[arguments.index("-o") + 1]).read_text() if "-o" in arguments else done.stdout
+    assert "APL101" in output
+
+
+def test_examples_for_ci_are_there():
+    assert len(ci_commands()) == 4
 
 
 def test_contributing_names_the_targets():

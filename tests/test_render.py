@@ -10,10 +10,11 @@ from findings import finding, report
 
 from agentperf_lint.render import renderer_for, statistics_renderer_for
 from agentperf_lint.render.base import plural
-from agentperf_lint.render.excerpts import Sources, decoded, excerpt
+from agentperf_lint.render.excerpts import excerpt
 from agentperf_lint.render.full import wants_colour
 from agentperf_lint.render.json_list import schema
 from agentperf_lint.render.progress_bar import ProgressBar, progress_on
+from agentperf_lint.source_lines import Sources, decoded
 from agentperf_rules.model import Step
 
 API = "import time\nasync def wait():\n    time.sleep(1)\n"
@@ -217,6 +218,7 @@ def test_statistics():
 
 def test_plural():
     assert [plural(count, "file") for count in (0, 1, 1024)] == ["0 files", "1 file", "1,024 files"]
+    assert [plural(count, "entry", "entries") for count in (1, 2)] == ["1 entry", "2 entries"]
 
 
 def test_progress_is_silent_in_the_first_second():

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from agentperf_lint.config import Config, ConfigError
-from agentperf_rules.model import CONFIDENCES, SEVERITIES, Finding
+from agentperf_rules.model import CONFIDENCES, SEVERITIES, Confidence, Finding, Severity
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -24,18 +24,7 @@ def select(findings: Iterable[Finding], config: Config) -> list[Finding]:
     """
     check_codes(config)
     chosen = Selection(config)
-    severity = SEVERITIES.index(config.min_severity)
-    confidence = CONFIDENCES.index(config.min_confidence)
-    return [
-        finding
-        for finding in findings
-        if (
-            finding.code.startswith(RUN_FAMILY)
-            or (SEVERITIES.index(finding.severity) >= severity and CONFIDENCES.index(finding.confidence) >= confidence)
-        )
-        and chosen.has(finding.code)
-        and not chosen.is_ignored_in(finding.path, finding.code)
-    ]
+    return [each for each in findings if chosen.wants(each.code, each.path, each.severity, each.confidence)]
 
 
 class Selection:
@@ -45,10 +34,20 @@ class Selection:
         selected = config.select or (EVERYTHING,)
         self._selected = _normal((*selected, *config.extend_select, RUN_FAMILY))
         self._ignored = _normal(config.ignore)
+        self._severity = SEVERITIES.index(config.min_severity)
+        self._confidence = CONFIDENCES.index(config.min_confidence)
         self._directory = config.directory
         self._per_file = [(pattern, _normal(codes)) for pattern, codes in config.per_file_ignores.items()]
         self._specs: list[tuple[GitIgnoreSpec, tuple[str, ...]]] | None = None
         self._by_path: dict[str, tuple[str, ...]] = {}
+
+    def wants(self, code: str, path: str, severity: Severity, confidence: Confidence) -> bool:
+        """Whether a finding with these properties is asked for; `path` is relative to the working directory."""
+        if not code.startswith(RUN_FAMILY) and (
+            SEVERITIES.index(severity) < self._severity or CONFIDENCES.index(confidence) < self._confidence
+        ):
+            return False
+        return self.has(code) and not self.is_ignored_in(path, code)
 
     def has(self, code: str) -> bool:
         """Whether `code` is asked for, in any file."""

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentperf_lint.config import OutputFormat
-    from agentperf_lint.render.base import ChecklistRenderer, Renderer
+    from agentperf_lint.config import EntryFormat, OutputFormat
+    from agentperf_lint.render.base import ChecklistRenderer, EntryRenderer, Renderer
+    from agentperf_lint.source_lines import Sources
 
 
 def renderer_for(output_format: OutputFormat, sources: Mapping[str, bytes] | None = None) -> Renderer:
     """The renderer of `output_format`. `sources` has contents of files that are not those on disk, by shown path."""
+    from agentperf_lint.source_lines import Sources
+
     if output_format == "json":
         from agentperf_lint.render.json_list import JsonRenderer
 
@@ -20,9 +23,37 @@ def renderer_for(output_format: OutputFormat, sources: Mapping[str, bytes] | Non
         from agentperf_lint.render.concise import ConciseRenderer
 
         return ConciseRenderer()
-    from agentperf_lint.render.full import FullRenderer
+    texts = Sources(sources)
+    if output_format == "full":
+        from agentperf_lint.render.full import FullRenderer
 
-    return FullRenderer(sources)
+        return FullRenderer(texts)
+    from agentperf_lint.render.base import FindingsAsEntries
+
+    return FindingsAsEntries(entry_renderer_for(output_format, texts), texts)
+
+
+def entry_renderer_for(output_format: EntryFormat, sources: Sources) -> EntryRenderer:
+    """The renderer of a format that shows findings and items of the checklist alike."""
+    if output_format == "sarif":
+        from agentperf_lint.render.sarif import SarifRenderer
+
+        return SarifRenderer()
+    if output_format == "github":
+        from agentperf_lint.render.github import GithubRenderer
+
+        return GithubRenderer()
+    if output_format == "gitlab":
+        from agentperf_lint.render.gitlab import GitlabRenderer
+
+        return GitlabRenderer()
+    if output_format == "junit":
+        from agentperf_lint.render.junit import JunitRenderer
+
+        return JunitRenderer(sources)
+    from agentperf_lint.render.markdown import MarkdownRenderer
+
+    return MarkdownRenderer(sources)
 
 
 def statistics_renderer_for(output_format: OutputFormat) -> Renderer:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, TextIO
+
+from agentperf_rules.model import SEVERITIES
 
 if TYPE_CHECKING:
     from agentperf_lint.analysis.run import Report
     from agentperf_lint.checklist.items import Checklist
+    from agentperf_lint.entries import Entry
+    from agentperf_lint.source_lines import Sources
 
 
 class Renderer(Protocol):
@@ -23,9 +28,31 @@ class ChecklistRenderer(Protocol):
         """Writes `checklist` to `stream`; raises OSError when that cannot be written."""
 
 
-def plural(count: int, noun: str) -> str:
-    """`1 file`, `2 files`, `1,024 files`."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+class EntryRenderer(Protocol):
+    """Writes entries in one format, in their order."""
+
+    def render(self, entries: Sequence[Entry], stream: TextIO) -> None:
+        """Writes `entries` to `stream`; raises OSError when that cannot be written."""
+
+
+class FindingsAsEntries:
+    """Shows findings through a renderer of entries, the most severe first: some readers cut a long list."""
+
+    def __init__(self, renderer: EntryRenderer, sources: Sources) -> None:
+        self._renderer = renderer
+        self._sources = sources
+
+    def render(self, report: Report, stream: TextIO) -> None:
+        from agentperf_lint.entries import entries_of
+
+        entries = entries_of(report.findings, self._sources)
+        entries.sort(key=lambda entry: -SEVERITIES.index(entry.severity))
+        self._renderer.render(entries, stream)
+
+
+def plural(count: int, noun: str, many: str = "") -> str:
+    """`1 file`, `2 files`, `1,024 files`; `many` is the plural where that is not an s."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {many or noun + 's'}"
 
 
 def duration(seconds: float) -> str:

@@ -15,8 +15,9 @@ from agentperf_lint.checklist.items import (
     StaticEvidence,
 )
 from agentperf_lint.render.base import duration, plural, printable
-from agentperf_lint.render.excerpts import SHOWN, Sources
+from agentperf_lint.render.excerpts import SHOWN
 from agentperf_lint.render.full import Line, wants_colour, write_coloured
+from agentperf_lint.source_lines import Sources
 
 if TYPE_CHECKING:
     from agentperf_lint.checklist.items import Checklist, Evidence

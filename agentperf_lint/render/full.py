@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, TextIO
 
 from agentperf_lint.render.base import printable
-from agentperf_lint.render.excerpts import Sources, excerpt
+from agentperf_lint.render.excerpts import excerpt
 
 if TYPE_CHECKING:
     from agentperf_lint.analysis.run import Report
+    from agentperf_lint.entries import Entry
+    from agentperf_lint.source_lines import Sources
     from agentperf_rules.model import Finding, Step
 
 # One output line: pieces of text, each with a rich style.
@@ -23,15 +25,15 @@ _SEVERITY_STYLE = {"low": "cyan", "medium": "yellow", "high": "red"}
 class FullRenderer:
     """Coloured through rich on a terminal, plain text anywhere else and with NO_COLOR."""
 
-    def __init__(self, sources: Mapping[str, bytes] | None = None) -> None:
-        self._sources = Sources(sources)
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
 
     def render(self, report: Report, stream: TextIO) -> None:
         lines = (line for finding in report.findings for line in self._block(finding))
         if wants_colour(stream):
             write_coloured(lines, stream)
         else:
-            stream.writelines("".join(text for text, _ in line).rstrip() + "\n" for line in lines)
+            stream.writelines(_plain(line) + "\n" for line in lines)
 
     def _block(self, finding: Finding) -> Iterator[Line]:
         yield [
@@ -40,34 +42,49 @@ class FullRenderer:
             (finding.code, f"bold {_SEVERITY_STYLE[finding.severity]}"),
             (f" {printable(finding.message)}", ""),
         ]
-        width = max(len(str(number)) for number in (finding.line, *(step.line for step in finding.chain)))
-        yield from self._excerpt(finding, width)
-        for depth, step in enumerate(finding.chain[1:], start=1):
-            yield from self._hop(step, depth, width)
+        yield from _source_and_chain(finding, self._sources)
         yield []
 
-    def _excerpt(self, finding: Finding, width: int) -> Iterator[Line]:
-        source = self._sources.line(finding.path, finding.line)
-        if source is None:
-            return
-        end = finding.end_column if finding.end_line == finding.line else len(source) + 1
-        shown, carets = excerpt(source, finding.column, end)
-        yield [(f"  {finding.line:>{width}} | ", _DIM), (shown, "")]
-        yield [(f"  {'':>{width}} | ", _DIM), (carets, f"bold {_SEVERITY_STYLE[finding.severity]}")]
 
-    def _hop(self, step: Step, depth: int, width: int) -> Iterator[Line]:
-        margin = "  " * (depth + 1)
-        yield [
-            (f"{margin}{'':>{width}} > ", _DIM),
-            (printable(step.function), "bold"),
-            (f" at {printable(step.path)}:{step.line}", _DIM),
-        ]
-        source = self._sources.line(step.path, step.line)
-        if source is None:
-            return
-        start = len(source) - len(source.lstrip())
-        shown, _ = excerpt(source[start:].rstrip(), 1, 1)
-        yield [(f"{margin}{step.line:>{width}} |     ", _DIM), (shown, "")]
+def plain_source_and_chain(shown: Finding | Entry, sources: Sources) -> list[str]:
+    """The lines below the first one, as plain text."""
+    return [_plain(line) for line in _source_and_chain(shown, sources)]
+
+
+def _plain(line: Line) -> str:
+    return "".join(text for text, _ in line).rstrip()
+
+
+def _source_and_chain(shown: Finding | Entry, sources: Sources) -> Iterator[Line]:
+    width = max(len(str(number)) for number in (shown.line, *(step.line for step in shown.chain)))
+    yield from _place(shown, width, sources)
+    for depth, step in enumerate(shown.chain[1:], start=1):
+        yield from _hop(step, depth, width, sources)
+
+
+def _place(shown: Finding | Entry, width: int, sources: Sources) -> Iterator[Line]:
+    source = sources.line(shown.path, shown.line)
+    if source is None:
+        return
+    end = shown.end_column if shown.end_line == shown.line else len(source) + 1
+    text, carets = excerpt(source, shown.column, end)
+    yield [(f"  {shown.line:>{width}} | ", _DIM), (text, "")]
+    yield [(f"  {'':>{width}} | ", _DIM), (carets, f"bold {_SEVERITY_STYLE[shown.severity]}")]
+
+
+def _hop(step: Step, depth: int, width: int, sources: Sources) -> Iterator[Line]:
+    margin = "  " * (depth + 1)
+    yield [
+        (f"{margin}{'':>{width}} > ", _DIM),
+        (printable(step.function), "bold"),
+        (f" at {printable(step.path)}:{step.line}", _DIM),
+    ]
+    source = sources.line(step.path, step.line)
+    if source is None:
+        return
+    start = len(source) - len(source.lstrip())
+    text, _ = excerpt(source[start:].rstrip(), 1, 1)
+    yield [(f"{margin}{step.line:>{width}} |     ", _DIM), (text, "")]
 
 
 def wants_colour(stream: TextIO) -> bool:
