@@ -70,6 +70,8 @@ SOURCES: dict[str, Install] = {
     "django.db.models.fields.related_descriptors": _source("relations", "django"),
     "tortoise.backends.base.executor": _source("relations", "tortoise"),
     "peewee": _source("relations", "peewee"),
+    "playhouse.pwasyncio": _source("peewee"),
+    "databases.core": _source("databases"),
     "httpx": _source("httpx"),
     "httpx2": _source("httpx"),
     "aiohttp.client": _source("aiohttp"),

@@ -26,8 +26,10 @@ def install(module: ModuleType, instrument: Instrument) -> None:
     """Instrument `asyncpg.connection`."""
     connection = module.Connection
     recorder, replace = instrument.recorder, instrument.patches.replace
-    for name in ("execute", "fetch", "fetchrow", "fetchval"):
+    replace(connection, "fetchval", lambda original: _query(original, recorder, _of_connection, _unknown))
+    for name in ("execute", "fetch"):
         replace(connection, name, lambda original: _query(original, recorder, _of_connection))
+    replace(connection, "fetchrow", lambda original: _query(original, recorder, _of_connection, _rows_of_row))
     for name in ("executemany", "fetchmany"):
         if hasattr(connection, name):  # fetchmany is new in 0.30
             replace(connection, name, calls.awaited(instrument, "sql", _describe_many))
@@ -41,8 +43,9 @@ def install_statements(module: ModuleType, instrument: Instrument) -> None:
     """Instrument `asyncpg.prepared_stmt`."""
     statement = module.PreparedStatement
     recorder, replace = instrument.recorder, instrument.patches.replace
-    for name in ("fetch", "fetchrow", "fetchval"):
-        replace(statement, name, lambda original: _query(original, recorder, _of_statement))
+    replace(statement, "fetch", lambda original: _query(original, recorder, _of_statement))
+    replace(statement, "fetchval", lambda original: _query(original, recorder, _of_statement, _unknown))
+    replace(statement, "fetchrow", lambda original: _query(original, recorder, _of_statement, _rows_of_row))
     for name in ("executemany", "fetchmany"):
         if hasattr(statement, name):
             replace(statement, name, calls.awaited(instrument, "sql", _describe_many_of_statement))
@@ -56,7 +59,18 @@ def install_cursors(module: ModuleType, instrument: Instrument) -> None:
         )
 
 
-def _query(original: Callable[..., Any], recorder: Recorder, text: Text) -> Any:
+def _rows_of(result: Any) -> int:
+    if type(result) is list:
+        return len(result)
+    if type(result) is str:  # the server's word: "INSERT 0 3", "SELECT 5"
+        count = result.rpartition(" ")[2]
+        return int(count) if count.isdigit() else -1
+    return -1
+
+
+def _query(
+    original: Callable[..., Any], recorder: Recorder, text: Text, rows_of: Callable[[Any], int] = _rows_of
+) -> Any:
     async def query(self: Any, *args: Any, **kwargs: Any) -> Any:
         start = recorder.started()
         try:
@@ -73,7 +87,7 @@ def _query(original: Callable[..., Any], recorder: Recorder, text: Text) -> Any:
             if _HOUSEKEEPING.match(statement):
                 return
             params, batch = recorder.hash_of(arguments)
-            rows = _rows_of(result)
+            rows = rows_of(result) if outcome == DONE else -1
         except Exception:
             recorder.errors += 1
             return
@@ -94,13 +108,12 @@ def _of_cursor(cursor: Any, args: tuple[Any, ...]) -> tuple[str, Any]:
     return cursor._query, cursor._args
 
 
-def _rows_of(result: Any) -> int:
-    if type(result) is list:
-        return len(result)
-    if type(result) is str:  # the server's word: "INSERT 0 3", "SELECT 5"
-        count = result.rpartition(" ")[2]
-        return int(count) if count.isdigit() else -1
-    return 1 if type(result).__name__ == "Record" else -1
+def _unknown(result: Any) -> int:
+    return -1
+
+
+def _rows_of_row(result: Any) -> int:
+    return 0 if result is None else 1
 
 
 def _describe_many(connection: Any, command: str, args: Any, **kwargs: Any) -> Call:

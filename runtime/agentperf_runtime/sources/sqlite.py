@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from agentperf_runtime.sources import calls
 from agentperf_runtime.sources.dbapi import execute, execute_plain, executemany, traced_modules
 
 if TYPE_CHECKING:
@@ -131,3 +132,11 @@ def install_aiosqlite(module: ModuleType, instrument: Instrument) -> None:
         return _execute
 
     instrument.patches.replace(module.Connection, "_execute", make)
+    # It asks for the number of the row as well.
+    instrument.patches.replace(
+        module.Connection, "_execute_insert", calls.synchronous(instrument, "sql", _describe_insert)
+    )
+
+
+def _describe_insert(connection: Any, sql: str, parameters: Any) -> calls.Call:
+    return calls.Call(sql, parameters)
