@@ -86,11 +86,16 @@ class Recorder:
         """A salted hash of a call's parameters and the length of the longest list among them."""
         if not parameters:
             return 0, 0
+        kind = parameters.__class__
         try:
-            if parameters.__class__ is tuple:
+            if kind is tuple:
                 return hash((self.salt, parameters)), 0
+            if kind is list:
+                return hash((self.salt, tuple(parameters))), 0
+            if kind is dict:
+                return hash((self.salt, frozenset(parameters.items()))), 0
         except TypeError:
-            pass
+            pass  # there are lists and the like among them
         try:
             value, longest = _frozen(parameters, 0)
             return hash((self.salt, value)), longest
