@@ -215,7 +215,7 @@ assert inspect.iscoroutinefunction(aiohttp.ClientSession._request)
 asyncio.run(main())
 """,
     )
-    operations.sort(key=lambda each: each.line)
+    operations.sort(key=lambda each: each.line)  # an unread one is recorded when it is dropped
     assert shown(operations, http_url) == [
         ("GET /items/{}?q", 7, 0),
         ("GET /redirect/{}", 9, 0),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -51,20 +52,21 @@ class _Body:
         self._traced = stream
         self._pending = pending
         self._result = result
+        pending.goes_on()
+        weakref.finalize(self, pending.drop, result)  # of one that nobody reads
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "_traced":
             raise AttributeError(name)
         return getattr(self._traced, name)
 
-    def __del__(self) -> None:
-        self._pending.record(self._result)
-
 
 class _Stream(_Body):
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from self._traced
+            for part in self._traced:
+                self._pending.goes_on()
+                yield part
         except GeneratorExit:
             raise
         except BaseException:
@@ -83,6 +85,7 @@ class _AsyncStream(_Body):
         stream = self._traced.__aiter__()
         try:
             async for part in stream:
+                self._pending.goes_on()
                 yield part
         except GeneratorExit:
             raise
