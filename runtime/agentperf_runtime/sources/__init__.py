@@ -78,4 +78,6 @@ SOURCES: dict[str, Install] = {
     "urllib3.poolmanager": _source("urllib3", "install_manager"),
     "urllib.request": _source("stdlib_http", "install_urllib"),
     "http.client": _source("stdlib_http", "install_client"),
+    "openai._base_client": _source("llm"),
+    "anthropic._base_client": _source("llm"),
 }
