@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from runtime.redis_server import redis_server
 from runtime.servers import http_server
 
 
@@ -42,3 +43,9 @@ def mysql() -> Iterator[int]:
         assert server.stdout is not None
         yield int(server.stdout.readline())
         server.terminate()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    with redis_server() as url:
+        yield url

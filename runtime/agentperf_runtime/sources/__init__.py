@@ -80,4 +80,12 @@ SOURCES: dict[str, Install] = {
     "http.client": _source("stdlib_http", "install_client"),
     "openai._base_client": _source("llm"),
     "anthropic._base_client": _source("llm"),
+    "redis.client": _source("redis"),
+    "redis.asyncio.client": _source("redis", "install_async"),
+    "redis.cluster": _source("redis", "install_cluster"),
+    "redis.asyncio.cluster": _source("redis", "install_async_cluster"),
+    "valkey.client": _source("redis"),
+    "valkey.asyncio.client": _source("redis", "install_async"),
+    "valkey.cluster": _source("redis", "install_cluster"),
+    "valkey.asyncio.cluster": _source("redis", "install_async_cluster"),
 }
