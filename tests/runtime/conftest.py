@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from runtime.mongo_server import mongo_server
 from runtime.redis_server import redis_server
 from runtime.servers import http_server
 
@@ -48,4 +49,10 @@ def mysql() -> Iterator[int]:
 @pytest.fixture(scope="session")
 def redis_url() -> Iterator[str]:
     with redis_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mongo_url() -> Iterator[str]:
+    with mongo_server() as url:
         yield url

@@ -88,4 +88,5 @@ SOURCES: dict[str, Install] = {
     "valkey.asyncio.client": _source("redis", "install_async"),
     "valkey.cluster": _source("redis", "install_cluster"),
     "valkey.asyncio.cluster": _source("redis", "install_async_cluster"),
+    "pymongo.monitoring": _source("pymongo"),
 }
