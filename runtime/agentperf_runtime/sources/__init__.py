@@ -89,4 +89,9 @@ SOURCES: dict[str, Install] = {
     "valkey.cluster": _source("redis", "install_cluster"),
     "valkey.asyncio.cluster": _source("redis", "install_async_cluster"),
     "pymongo.monitoring": _source("pymongo"),
+    "io": _source("files"),
+    "pathlib": _source("files", "install_pathlib"),
+    "subprocess": _source("processes"),
+    "os": _source("processes", "install_os"),
+    "asyncio.subprocess": _source("processes", "install_asyncio"),
 }
