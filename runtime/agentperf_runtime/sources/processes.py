@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,11 @@ def install_asyncio(module: ModuleType, instrument: Instrument) -> None:
     for name in ("create_subprocess_exec", "create_subprocess_shell"):
         instrument.patches.replace(module, name, awaited(instrument, "subprocess", _awaited))
         if package is not None and hasattr(package, name):
-            traced = getattr(module, name)
-            instrument.patches.replace(package, name, lambda original, traced=traced: traced)
+            instrument.patches.replace(package, name, _same(getattr(module, name)))
+
+
+def _same(traced: Any) -> Callable[[Any], Any]:
+    return lambda original: traced
 
 
 def _program(*args: Any, **kwargs: Any) -> Call | None:
