@@ -12,12 +12,12 @@ from contextlib import AbstractContextManager
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
-from agentperf_runtime import scopes
 from agentperf_runtime.loop_watch import LoopWatch
 from agentperf_runtime.patching import ImportHooks, Patches
-from agentperf_runtime.recorder import Ended, Recorder, new_stacks
+from agentperf_runtime.recorder import DONE, RAISED, Ended, Recorder, new_stacks
 from agentperf_runtime.scopes import Root, RootKind, Sampler, Scopes
 from agentperf_runtime.sources import SOURCES
+from agentperf_runtime.sources.calls import Call, Pending, Result
 from agentperf_runtime.tasks import Handover
 from agentperf_runtime.writer import Line, Writer
 
@@ -211,24 +211,20 @@ class operation(AbstractContextManager[None]):  # noqa: N801  # read as a verb: 
         self._kind, self._name, self._key = kind, name, key
 
     def __enter__(self) -> None:
+        self._pending: Pending | None = None
         tracer = _active
-        self._recorder = tracer.recorder if tracer is not None else None
-        if tracer is not None and self._recorder is not None:
-            self._site = self._recorder.here()
-            self._params = self._recorder.hash_of((self._key,) if self._key is not None else ())[0]
-            self._token = scopes.current.set(tracer.scopes.current().as_muted())
-            self._start = self._recorder.started()
+        if tracer is None:
+            return
+        scope = tracer.scopes.current()
+        if not scope.muted:
+            key = (self._key,) if self._key is not None else ()
+            self._pending = Pending(tracer.recorder, scope, self._kind, Call(self._name, key), blocking=False)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._recorder is None:
-            return
-        scopes.current.reset(self._token)
-        self._recorder.record(
-            self._kind, self._name, self._start, self._params, outcome=0 if kind is None else 1, site=self._site,
-            blocking=False,
-        )  # fmt: skip
+        if self._pending is not None:
+            self._pending.finish(Result(outcome=DONE if kind is None else RAISED))
 
 
 class root(AbstractContextManager["Root | None"]):  # noqa: N801  # `with root("agent run")`

