@@ -14,7 +14,7 @@ from types import CodeType
 from typing import Any, NamedTuple
 
 from agentperf_runtime import scopes
-from agentperf_runtime.scopes import Root, Scope, Scopes
+from agentperf_runtime.scopes import Scope, Scopes
 from agentperf_runtime.sites import KEY_SHIFT, Files, Frames, Site, Stacks, site_of
 
 _perf = time.perf_counter_ns
@@ -50,12 +50,6 @@ class SampledStack(NamedTuple):
     relation: str
 
 
-class Ended(NamedTuple):
-    """A root that was closed."""
-
-    root: Root
-
-
 class Recorder:
     """The queue between the application and the writer, bounded by `max_pending` entries.
 
@@ -76,7 +70,7 @@ class Recorder:
         self._callers: list[CodeType] = []
 
     def put(self, entry: Any) -> None:
-        """Queue anything that the writer knows, unless the queue is full."""
+        """Queue anything that the writer knows (a root: it ended), unless the queue is full."""
         if len(self.queue) < self.max_pending:
             self.queue.append(entry)
         else:

@@ -122,7 +122,8 @@ class Scopes:
         self._ended = ended
 
     def new_root(self, kind: RootKind, name: str | Target, parent: Root | None = None) -> Root:
-        return Root(kind, name, parent.serial if parent is not None else 0, self._sampler.takes())
+        sampler = self._sampler
+        return Root(kind, name, parent.serial if parent is not None else 0, sampler.share >= 1 or sampler.takes())
 
     def current(self) -> Scope:
         """The scope of the code that runs now."""

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
-from agentperf_runtime.recorder import Ended, Recorder, SampledStack
+from agentperf_runtime.recorder import Recorder, SampledStack
 from agentperf_runtime.scopes import Root
 from agentperf_runtime.sites import Frames, Site, function_of, lines_of
 from agentperf_runtime.statements import cleaned
@@ -142,8 +142,8 @@ class Writer:
     def _take(self, entry: Any) -> None:
         if entry.__class__ is SampledStack:
             self._write_stack(entry)
-        elif entry.__class__ is Ended:
-            self._ended.append(entry.root)
+        elif entry.__class__ is Root:
+            self._ended.append(entry)
         elif entry.__class__ is Line:
             self._write_line(entry)
 

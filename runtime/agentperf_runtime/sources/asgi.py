@@ -46,61 +46,69 @@ class Messages:
 class Exchange:
     """A request or websocket that is being served."""
 
+    __slots__ = ("_instrument", "_messages", "_routes", "_scope", "_status", "_token", "root")
+
     def __init__(self, instrument: Instrument, scope: MutableMapping[str, Any], route: Route) -> None:
         self._instrument = instrument
         self._scope = scope
-        self._routes = [(route, scope)]
-        self._is_socket = scope["type"] == "websocket"
+        self._routes: tuple[tuple[Route, Any], ...] = ((route, scope),)
         self._status = 0
-        self._messages = Messages(instrument.scopes)
-        target = Target("WS" if self._is_socket else scope["method"], scope["path"])
-        self.root, self._token = instrument.scopes.begin("websocket" if self._is_socket else "request", target)
+        self._messages: Messages | None = None
+        if scope["type"] == "websocket":
+            self._messages = Messages(instrument.scopes)
+            self.root, self._token = instrument.scopes.begin("websocket", Target("WS", scope["path"]))
+        else:
+            self.root, self._token = instrument.scopes.begin("request", Target(scope["method"], scope["path"]))
         scope[KEY] = self
 
     def is_taken_over(self, route: Route, scope: Any) -> None:
         """A framework serves it, which leaves in `scope` what `route` reads."""
         self.root.by_server = False
-        self._routes.append((route, scope))
+        self._routes = (*self._routes, (route, scope)) if self._routes[0][0] is not no_route else ((route, scope),)
 
     def receiving(self, receive: Callable[[], Any]) -> Callable[[], Any]:
         """`receive`, which tells where one message ends and the next begins."""
-        if not self._is_socket:
+        messages = self._messages
+        if messages is None:
             return receive
 
         async def received() -> Any:
-            self._messages.end()
+            messages.end()
             message = await receive()
-            if _type_of(message) == "websocket.receive":
-                self._name_by_route()
-                self._messages.begin(self.root.name)
+            if isinstance(message, dict) and message.get("type") == "websocket.receive":
+                self._name_by_route("WS")
+                messages.begin(self.root.name)
             return message
 
         return received
 
     def sending(self, send: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """`send`, which tells the status."""
-        if not self.root.sampled or self._is_socket:
+        if self._messages is not None or not self.root.sampled:
             return send
 
-        async def sent(message: Any) -> Any:
-            if _type_of(message) == "http.response.start":
+        def sent(message: Any) -> Any:
+            # What is no message is for the server to complain about.
+            if isinstance(message, dict) and message.get("type") == "http.response.start":
                 self._status = message.get("status") or 0
-            return await send(message)
+            return send(message)
 
         return sent
 
     def end(self, failed: bool) -> None:
         """Close the root."""
-        self._name_by_route()
         outcome = "error" if failed else "ok"
-        self._messages.end(outcome)
-        outcome = str(self._status) if self._status and not failed else outcome
+        if self._messages is not None:
+            self._messages.end(outcome)
+            self._name_by_route("WS")
+        elif self.root.sampled:
+            self._name_by_route(self._scope["method"])
+        if self._status and not failed:
+            outcome = str(self._status)
         self._instrument.scopes.end(self.root, self._token, outcome)
         self._scope.pop(KEY, None)  # no cycle for the collector
-        self._routes.clear()
 
-    def _name_by_route(self) -> None:
-        method = "WS" if self._is_socket else self._scope["method"]
+    def _name_by_route(self, method: str) -> None:
         try:
             for route, scope in self._routes:
                 template = route(scope)
@@ -134,17 +142,10 @@ def application(instrument: Instrument, route: Route = no_route, by_server: bool
 
 def _begin(instrument: Instrument, scope: Any, route: Route) -> Exchange | None:
     try:
-        if scope["type"] not in ("http", "websocket"):
-            return None
         if KEY in scope:
             scope[KEY].is_taken_over(route, scope)
             return None
-        return Exchange(instrument, scope, route)
+        return Exchange(instrument, scope, route) if scope["type"] in ("http", "websocket") else None
     except Exception:
         instrument.recorder.errors += 1
         return None
-
-
-def _type_of(message: Any) -> str:
-    """The type of a message, "" for what is none: it is for the server to complain."""
-    return message.get("type", "") if isinstance(message, dict) else ""
