@@ -34,7 +34,7 @@ import threading
 import time
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -195,12 +195,12 @@ def loop_over_several_lines(_: Path) -> Block:
 
 @kind
 def sqlite_query(_: Path) -> Block:
-    connection = sqlite3.connect(":memory:")
     count = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?) SELECT sum(i) FROM n"
 
     def make(rows: int) -> Block:
         def block() -> None:
-            connection.execute(count, (rows,)).fetchone()  # blocks
+            with closing(sqlite3.connect(":memory:")) as connection:
+                connection.execute(count, (rows,)).fetchone()  # blocks
 
         return block
 
@@ -209,14 +209,16 @@ def sqlite_query(_: Path) -> Block:
 
 @kind
 def sqlite_lock(path: Path) -> Block:
-    other = sqlite3.connect(path / "locked.db", check_same_thread=False, isolation_level=None)
-    other.execute("CREATE TABLE t (x)")
-    mine = sqlite3.connect(path / "locked.db", timeout=5, isolation_level=None)
-
     def block() -> None:
-        other.execute("BEGIN EXCLUSIVE")
-        later(lambda: other.execute("COMMIT"))
-        mine.execute("INSERT INTO t VALUES (1)")  # blocks
+        file = path / "locked.db"
+        with (
+            closing(sqlite3.connect(file, check_same_thread=False, isolation_level=None)) as other,
+            closing(sqlite3.connect(file, timeout=5, isolation_level=None)) as mine,
+        ):
+            other.execute("CREATE TABLE IF NOT EXISTS t (x)")
+            other.execute("BEGIN EXCLUSIVE")
+            later(lambda: other.execute("COMMIT"))
+            mine.execute("INSERT INTO t VALUES (1)")  # blocks
 
     return block
 
@@ -487,7 +489,7 @@ def certificates(_: Path) -> Block:
 @kind
 def directory_walk(path: Path) -> Block:
     for number in range(200):
-        (path / str(number)).mkdir()
+        (path / str(number)).mkdir(exist_ok=True)
 
     def make(times: int) -> Block:
         def block() -> None:

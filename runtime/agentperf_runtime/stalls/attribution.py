@@ -14,7 +14,7 @@ from typing import NamedTuple
 from agentperf_runtime.stalls.stacks import Place
 
 _RUNS_KEPT = 2000
-_SURE_SAMPLES = 3  # in a row at one line: not by chance
+SURE_SAMPLES = 3  # in a row at one line: not by chance
 
 
 @dataclass(slots=True)
@@ -105,12 +105,18 @@ def _grouped(runs: list[Run], limit: float) -> Iterable[list[Run]]:
     held: dict[Hashable, float] = defaultdict(float)
     for run in runs:
         weights[run.line] += run.weight
-        if run.weight > limit and (run.samples >= _SURE_SAMPLES or run.late * 2 > run.weight):
+        if run.weight > limit and (run.samples >= SURE_SAMPLES or run.late * 2 > run.weight):
             held[run.line] += run.weight
+    on_their_own = {line for line, weight in held.items() if weight * 3 >= weights[line] * 2 > 0}
+    # The rest of a function belongs to its line that was held, the one that took the most.
+    heaviest: dict[Hashable, Hashable] = {}
+    for run in sorted(runs, key=lambda run: weights[run.line]):
+        if run.line in on_their_own:
+            heaviest[run.function] = run.line
     groups: dict[Hashable, list[Run]] = defaultdict(list)
     for run in runs:
-        on_its_own = held[run.line] * 3 >= weights[run.line] * 2 > 0
-        groups[run.line if on_its_own else run.function].append(run)
+        own = run.line if run.line in on_their_own else heaviest.get(run.function, run.function)
+        groups[own].append(run)
     return groups.values()
 
 
@@ -125,7 +131,7 @@ class _Group:
     @property
     def is_sure(self) -> bool:
         """Whether it is in the application, or outside for more than a moment."""
-        return self._runs[0].place.code is not None or self._samples >= _SURE_SAMPLES
+        return self._runs[0].place.code is not None or self._samples >= SURE_SAMPLES
 
     def share(self, duration: float) -> Share:
         lines: dict[Hashable, float] = defaultdict(float)

@@ -22,7 +22,7 @@ class Lateness:
         self._schedule.close()
 
     def remember(self) -> None:
-        """Before the thread goes to sleep: what it had used until then."""
+        """What the thread had used until now, when it looks."""
         self._last: Reading | None = self._schedule.read()
         self._process = process_time()
 
@@ -47,8 +47,9 @@ class Lateness:
         # A thread that waits for the lock wakes up once in each switch interval.
         waited = (own.slices - self._last.slices) * interval
         if waited + own.delayed - self._last.delayed < late / 2:
-            for running in loops:
-                running.exclude(planned, now)
+            if late > 2 * self._limit:  # less is nothing that anybody does: the host of a virtual machine was busy
+                for running in loops:
+                    running.exclude(planned, now)
             return False
         used = process_time() - self._process
         for running in loops:

@@ -42,7 +42,7 @@ class ThreadSchedule:
         except (AttributeError, OSError, ValueError):
             self._unknown = True  # no such file, or another one: the application closed all descriptors
             return None
-        if not running:
+        if not slices:
             self._unknown = True  # a kernel that counts nothing
             return None
         return Reading(perf_counter(), running / 1e9, delayed / 1e9, slices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import weakref
 
-from agentperf_runtime.stalls.attribution import Share
+from agentperf_runtime.stalls.attribution import SURE_SAMPLES, Share
 from agentperf_runtime.stalls.pauses import GarbageCollections
 from agentperf_runtime.stalls.records import Reason, Stall, nanoseconds
 from agentperf_runtime.stalls.running import EndedStep, RunningLoop, Step
@@ -41,7 +41,8 @@ def stalls_of(
 
 def _stall(share: Share, start: float, step: Step, collected: float, ongoing: bool) -> Stall:
     reason: Reason = "import" if share.place.importing else "call"
-    if share.late and collected > share.duration / 2:
+    # While garbage is collected nobody can look, unless a finalizer runs long enough: that is a call.
+    if collected > share.duration / 2 and (share.late or share.samples < SURE_SAMPLES):
         reason = "gc"
     return Stall(
         start=nanoseconds(start),

@@ -88,7 +88,7 @@ class Watchdog:
         self._call = allocate_lock()  # released to call the thread, which waits to acquire it
         self._call.acquire()
         self._ended = allocate_lock()
-        self._planned = self._busy_at = self._called_at = perf_counter()
+        self._planned = self._looked = self._busy_at = self._called_at = perf_counter()
         self._activity = Activity(self._planned)
         self._found: list[Stall] = []
         self._second, self._told = 0, 0
@@ -167,8 +167,9 @@ class Watchdog:
     def _wait(self, pause: float | None) -> None:
         """Wait `pause` seconds, or until called; None: until called."""
         if pause is not None:
-            self._planned = perf_counter() + pause
-            self._call.acquire(timeout=pause)
+            # From when the look began: whatever came between was a delay too.
+            self._planned = self._looked + pause
+            self._call.acquire(timeout=max(0.0, self._planned - perf_counter()))
             return
         self._called_at = perf_counter()
         self._asleep = True
@@ -187,11 +188,12 @@ class Watchdog:
 
     def _look(self, lateness: Lateness) -> float | None:
         """Look at all loops. Returns the seconds until the next look, None: nothing to do until called."""
-        now = perf_counter()
+        self._looked = now = perf_counter()
         loops = list(self._loops.values())
         # First of all and in one go: whatever lets go of the interpreter's lock lets the loop run on to other lines.
         seen = self._see(loops, now)
         latest = self._planned if lateness.judge(loops, self._planned, now) else now
+        lateness.remember()
         pause = self._limit / 2
         for each in seen:
             pause = min(pause, self._note(each, latest, now))
@@ -204,7 +206,6 @@ class Watchdog:
             pause = min(pause, self._until_due(running, now))
             running.last = running.schedule.read()
         self._tell(now)
-        lateness.remember()
         return pause if now - self._busy_at < _QUIET else None
 
     def _see(self, loops: list[RunningLoop], now: float) -> list[Seen]:
