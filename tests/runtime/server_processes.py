@@ -15,9 +15,9 @@ from pathlib import Path
 
 
 @contextmanager
-def served(program: str) -> Iterator[str]:
-    """A server that is a program beside this one; what it prints first, which is where it is reached."""
-    command = [sys.executable, str(Path(__file__).with_name(program))]
+def served(program: str | Path) -> Iterator[str]:
+    """A server that is a program, by default beside this one; what it prints first, which is where it is reached."""
+    command = [sys.executable, str(Path(__file__).parent / program)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         assert server.stdout is not None
         yield server.stdout.readline().strip()
