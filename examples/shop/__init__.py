@@ -1,1 +1,4 @@
-"""A small order service. Comments `# slow: CODE` mark the lines that agentperf-lint is expected to report."""
+"""A small order service that really runs. A comment `# slow: CODE` marks a line that agentperf-lint has to find.
+
+Every problem stands beside an innocent look-alike, of which nothing may be said.
+"""

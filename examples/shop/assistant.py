@@ -1,35 +1,30 @@
-"""Answers to customers' questions."""
+"""Answers to customers' questions by a language model."""
 
-import anthropic
+import httpx
 import openai
 
-client = openai.OpenAI()
-async_client = anthropic.AsyncAnthropic()
+from shop.config import config
+
+client = openai.AsyncOpenAI(
+    base_url=f"{config.services}/v1", api_key="none", http_client=httpx.AsyncClient(verify=False)
+)
 
 
-def _ask(question: str) -> str:
-    reply = client.chat.completions.create(model="small", messages=[{"role": "user", "content": question}])
-    return reply.choices[0].message.content or ""
-
-
-async def answer(question: str) -> str:
-    return _ask(question)  # slow: APL110
-
-
-async def answer_all(questions: list[str]) -> list[str]:
-    answers = []
+async def answers(questions: list[str]) -> list[str | None]:
+    found = []
     for question in questions:
-        reply = await async_client.messages.create(  # slow: APL205
-            model="small", max_tokens=200, messages=[{"role": "user", "content": question}]
+        reply = await client.chat.completions.create(  # slow: APL205
+            model="small", messages=[{"role": "user", "content": question}]
         )
-        answers.append(reply.content[0].text)
-    return answers
+        found.append(reply.choices[0].message.content)
+    return found
 
 
-async def converse(question: str) -> list[str]:
-    # Each call needs the reply before it: nothing to batch.
+async def conversation(question: str, turns: int) -> int:
+    """Each call needs the reply before it: nothing to batch."""
     messages = [{"role": "user", "content": question}]
-    for _ in range(3):
-        reply = await async_client.messages.create(model="small", max_tokens=200, messages=messages)
-        messages.append({"role": "assistant", "content": reply.content[0].text})
-    return [message["content"] for message in messages]
+    for _ in range(turns):
+        reply = await client.chat.completions.create(model="small", messages=messages)
+        messages.append({"role": "assistant", "content": reply.choices[0].message.content})
+        messages.append({"role": "user", "content": "and then?"})
+    return len(messages)
