@@ -36,7 +36,12 @@ class BlockingRule(Rule):
         """How to run the call in a thread, empty where that is no remedy."""
         if not self.offloads or "to_thread" in suspect.use:
             return ""
-        called = callee(suspect.chain[0].call if len(suspect.chain) > 1 else suspect.call)
+        call = suspect.chain[0].call if len(suspect.chain) > 1 else suspect.call
+        called = callee(call)
         if not is_plain(called):
             return "await asyncio.to_thread(...) around a function that does it"
-        return f"await asyncio.to_thread({called}, ...)"
+        # The text of a call is that of what is called: how far the expression goes on tells what stands behind it.
+        behind = suspect.end_column - suspect.column - len(called) if suspect.line == suspect.end_line else len(", ...")
+        if behind == 0:  # nothing is called: a property is read
+            return f"await asyncio.to_thread(lambda: {called})"
+        return f"await asyncio.to_thread({called}{'' if behind == len('()') else ', ...'})"
