@@ -11,7 +11,7 @@ PYTEST_OPTIONS ?=
 .PHONY: help demo test test-all lint format bench docs clean
 
 help:
-	@echo 'make demo      run agentperf-lint on examples/'
+	@echo 'make demo      run examples/ under the tracer, lint it, and join both on one page'
 	@echo 'make test      run the tests (on CI on every CPython from 3.10 to 3.13 that is found)'
 	@echo 'make test-all  run the tests on every CPython from 3.10 to 3.13 that is found'
 	@echo 'make lint      ruff, mypy, pyright, import contracts, generated files'
@@ -20,9 +20,12 @@ help:
 	@echo 'make bench     measure speed and accuracy on pinned packages (downloads them)'
 	@echo 'make clean     delete environments and caches'
 
-demo: $(VENV)/.with-run
-	@echo '$$ agentperf-lint examples/'
-	@$(BIN)/agentperf-lint examples/ || test $$? -eq 1
+demo: $(VENV)/.with-demo
+	$(BIN)/agentperf-lint trace -o shop.trace -- $(BIN)/python examples/load.py 3
+	$(BIN)/agentperf-lint report examples/ --trace shop.trace --format html -o shop.html --exit-zero
+	@$(BIN)/agentperf-lint report examples/ --trace shop.trace --exit-zero --top 5
+	@echo
+	@echo 'The whole checklist is in $(CURDIR)/shop.html'
 
 test: $(if $(CI),test-others) $(VENV)/.with-test
 	$(BIN)/python -m pytest -n auto --cov --cov-report=term $(PYTEST_OPTIONS)
@@ -55,7 +58,7 @@ bench: $(VENV)/.with-run
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-* .agentperf_cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*
+	rm -rf $(VENV) .venv-* shop.trace* shop.html .agentperf_cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*
 
 $(BIN)/python:
 	@test -n '$(PYTHON)' || { echo 'Python 3.10 or newer is needed, on the PATH or as PYTHON=...' >&2; exit 1; }
@@ -65,10 +68,14 @@ $(VENV)/.with-run: pyproject.toml | $(BIN)/python
 	$(PIP) -e .
 	@touch $@
 
+$(VENV)/.with-demo: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[demo]'
+	@touch $@ $(VENV)/.with-run
+
 $(VENV)/.with-test: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[test]'
-	@touch $@ $(VENV)/.with-run
+	@touch $@ $(VENV)/.with-run $(VENV)/.with-demo
 
 $(VENV)/.with-lint: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[lint]'
-	@touch $@ $(VENV)/.with-run $(VENV)/.with-test
+	@touch $@ $(VENV)/.with-run $(VENV)/.with-demo $(VENV)/.with-test
