@@ -1,4 +1,4 @@
-"""The example service: the lines marked `# slow: CODE` are found in the source, and in the running service; no others."""
+"""The example service: what is marked `# slow: CODE` is found, in the source and in the running service; nothing else."""
 
 from __future__ import annotations
 
