@@ -25,6 +25,14 @@ _HOUSEKEEPING = ("initialize", "do_ping", "has_table", "has_multi_table", "has_i
 """Methods of a dialect that execute statements of their own: once for an engine, for each checkout, for each table."""
 
 
+_ALIASES = (
+    ("sqlalchemy", "create_engine"),
+    ("sqlalchemy.engine", "create_engine"),
+    ("sqlalchemy.ext.asyncio.engine", "_create_engine"),
+)
+"""Where `create_engine` is known too when a tracer is started after SQLAlchemy was imported."""
+
+
 def install(module: ModuleType, instrument: Instrument) -> None:
     """Instrument `sqlalchemy.engine.create`: the class of a dialect is patched when an engine is made for it."""
     dialects = _Dialects(instrument)
@@ -38,9 +46,9 @@ def install(module: ModuleType, instrument: Instrument) -> None:
         return create_engine
 
     instrument.patches.replace(module, "create_engine", make)
-    for package in ("sqlalchemy", "sqlalchemy.engine"):
-        if hasattr(sys.modules.get(package), "create_engine"):
-            instrument.patches.replace(sys.modules[package], "create_engine", lambda original: module.create_engine)
+    for name, function in _ALIASES:
+        if hasattr(sys.modules.get(name), function):
+            instrument.patches.replace(sys.modules[name], function, lambda original: module.create_engine)
     default = sys.modules.get("sqlalchemy.engine.default")
     if default is not None and hasattr(default, "DefaultDialect"):
         for dialect in _subclasses(default.DefaultDialect):
