@@ -160,7 +160,7 @@ class Recorder:
                     break
             last, frame, depth = frame, frame.f_back, depth + 1
         scope = scope or scopes.current.get()
-        site = self.stacks.outer_site(first, scope.origin if scope is not None else ())
+        site = self.stacks.outer_site(frame, scope.origin if scope is not None else ())
         if site is not None and site.samples:
             self._sample(site, first, scope)
         return site

@@ -102,6 +102,12 @@ TASK_ATTRIBUTE = "_agentperf_scope"
 current: ContextVar[Scope | None] = ContextVar("agentperf_scope", default=None)
 
 
+def is_muted() -> bool:
+    """Whether nothing is recorded here, so that sources need not look what there is to record."""
+    scope = current.get()
+    return scope is not None and scope.muted
+
+
 class Sampler:
     """Decides which roots are recorded: a share of them, between 0 and 1."""
 

@@ -174,14 +174,25 @@ class Stacks:
         except Exception:
             return ""  # a hint that could not be had
 
-    def outer_site(self, frame: FrameType | None, task_origin: Frames) -> Site | None:
-        """The site for an operation without an application frame between `frame` and where its stack ends."""
-        frames, _ = self.frames(frame, task_origin)
-        if not frames:
-            return None
-        code, lasti = frames[0]
-        sites = self.files[code.co_filename]
-        return site_of(sites, code, lasti) if isinstance(sites, dict) else None
+    def outer_site(self, end: FrameType | None, task_origin: Frames) -> Site | None:
+        """The site for an operation without an application frame before `end`, the loop's or None for a whole stack."""
+        frame = end or self.parent_frame()
+        while frame is not None:
+            code = frame.f_code
+            known = self.files[code.co_filename]
+            if isinstance(known, dict):
+                return site_of(known, code, frame.f_lasti)
+            if known is not None and code.co_name in known:
+                return self._first_site(task_origin)
+            frame = frame.f_back
+        return self._first_site(self.thread_origin.frames or task_origin)
+
+    def _first_site(self, frames: Frames) -> Site | None:
+        for code, lasti in frames[:1]:
+            sites = self.files[code.co_filename]
+            if isinstance(sites, dict):
+                return site_of(sites, code, lasti)
+        return None
 
 
 def _no_frame() -> FrameType | None:

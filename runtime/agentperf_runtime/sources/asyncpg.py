@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from agentperf_runtime.recorder import DONE, RAISED
+from agentperf_runtime.scopes import is_muted
 from agentperf_runtime.sources import calls, dbapi
 from agentperf_runtime.sources.calls import Call
 
@@ -72,6 +73,8 @@ def _query(
     original: Callable[..., Any], recorder: Recorder, text: Text, rows_of: Callable[[Any], int] = _rows_of
 ) -> Any:
     async def query(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_muted():
+            return await original(self, *args, **kwargs)
         start = recorder.started()
         try:
             result = await original(self, *args, **kwargs)

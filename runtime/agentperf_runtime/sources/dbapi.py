@@ -10,6 +10,7 @@ from typing import Any
 
 from agentperf_runtime import scopes
 from agentperf_runtime.recorder import DONE, RAISED, Recorder
+from agentperf_runtime.scopes import is_muted
 
 _getframe = sys._getframe
 
@@ -34,6 +35,8 @@ def execute(
     describe = describer(recorder, names, batch_of)
 
     def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_muted():
+            return original(self, *args, **kwargs)
         start = perf_counter_ns()
         try:
             result = original(self, *args, **kwargs)
@@ -58,6 +61,8 @@ def awaited_execute(
     describe = describer(recorder, names, batch_of)
 
     async def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_muted():
+            return await original(self, *args, **kwargs)
         start = perf_counter_ns()
         try:
             result = await original(self, *args, **kwargs)
@@ -186,6 +191,8 @@ def executemany(
     many = describer(recorder, names, length_of)
 
     def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_muted():
+            return original(self, *args, **kwargs)
         start = perf_counter_ns()
         try:
             result = original(self, *args, **kwargs)
@@ -206,6 +213,8 @@ def awaited_executemany(
     many = describer(recorder, names, length_of)
 
     async def traced(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if is_muted():
+            return await original(self, *args, **kwargs)
         start = perf_counter_ns()
         try:
             result = await original(self, *args, **kwargs)

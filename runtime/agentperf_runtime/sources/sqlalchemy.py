@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from time import perf_counter_ns
 from types import FrameType, ModuleType
 from typing import TYPE_CHECKING, Any
 
-from agentperf_runtime.recorder import RAISED
+from agentperf_runtime import scopes
+from agentperf_runtime.recorder import DONE, RAISED
 from agentperf_runtime.sources import calls, dbapi
 from agentperf_runtime.sources.calls import Call, Result
 
@@ -21,6 +23,14 @@ if TYPE_CHECKING:
 
 _HOUSEKEEPING = ("initialize", "do_ping", "has_table", "has_multi_table", "has_index", "has_sequence")
 """Methods of a dialect that execute statements of their own: once for an engine, for each checkout, for each table."""
+
+
+_ALIASES = (
+    ("sqlalchemy", "create_engine"),
+    ("sqlalchemy.engine", "create_engine"),
+    ("sqlalchemy.ext.asyncio.engine", "_create_engine"),
+)
+"""Where `create_engine` is known too when a tracer is started after SQLAlchemy was imported."""
 
 
 def install(module: ModuleType, instrument: Instrument) -> None:
@@ -36,9 +46,9 @@ def install(module: ModuleType, instrument: Instrument) -> None:
         return create_engine
 
     instrument.patches.replace(module, "create_engine", make)
-    for package in ("sqlalchemy", "sqlalchemy.engine"):
-        if hasattr(sys.modules.get(package), "create_engine"):
-            instrument.patches.replace(sys.modules[package], "create_engine", lambda original: module.create_engine)
+    for name, function in _ALIASES:
+        if hasattr(sys.modules.get(name), function):
+            instrument.patches.replace(sys.modules[name], function, lambda original: module.create_engine)
     default = sys.modules.get("sqlalchemy.engine.default")
     if default is not None and hasattr(default, "DefaultDialect"):
         for dialect in _subclasses(default.DefaultDialect):
@@ -72,9 +82,8 @@ class _Dialects:
         for name in _HOUSEKEEPING:
             self._replace(cls, name, calls.silently(self._instrument))
         if records:
-            for name in ("do_execute", "do_execute_no_params"):
-                self._replace(cls, name, _statement(self._instrument, _describe))
-            self._replace(cls, "do_executemany", _statement(self._instrument, _describe_many))
+            for name in ("do_execute", "do_execute_no_params", "do_executemany"):
+                self._replace(cls, name, _statement(self._instrument, name))
 
     def _replace(self, cls: Any, name: str, make: Callable[[Any], Any]) -> None:
         if getattr(cls, name, None) in self._patched or not hasattr(cls, name):
@@ -83,28 +92,34 @@ class _Dialects:
         self._patched.add(getattr(cls, name))
 
 
-def _describe(dialect: Any, cursor: Any, statement: str, parameters: Any = None, context: Any = None) -> Call:
-    return Call(statement, parameters)
+def _statement(instrument: Instrument, name: str) -> Any:
+    record, hash_of = instrument.recorder.record, instrument.recorder.hash_of
 
+    def carried(args: tuple[Any, ...]) -> tuple[int, int]:
+        """Hash of the parameters and batch."""
+        if name == "do_executemany":
+            return 0, dbapi.length_of(args[1])
+        return hash_of(args[1]) if name == "do_execute" else (0, 0)
 
-def _describe_many(dialect: Any, cursor: Any, statement: str, parameters: Any, context: Any = None) -> Call:
-    return Call(statement, batch=dbapi.length_of(parameters))
-
-
-def _statement(instrument: Instrument, describe: calls.Describe) -> Any:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def traced(dialect: Any, cursor: Any, *args: Any, **kwargs: Any) -> Any:
-            described = (dialect, cursor, *args)
-            pending = calls.begin(instrument, "sql", describe, described, kwargs, not dialect.is_async)
-            if pending is None:
+            scope = scopes.current.get() or instrument.scopes.current()
+            if scope.muted or len(args) < 2:
                 return original(dialect, cursor, *args, **kwargs)
+            token = scopes.current.set(scope.as_muted())
+            start, blocking, failed = perf_counter_ns(), not dialect.is_async, RAISED
             try:
                 returned = original(dialect, cursor, *args, **kwargs)
-            except BaseException:
-                pending.finish(Result(outcome=RAISED))
-                raise
-            pending.finish(Result(rows=dbapi.rowcount_of(cursor)))
-            return returned
+                failed = DONE
+                return returned
+            finally:
+                end = perf_counter_ns()
+                try:
+                    scopes.current.reset(token)
+                except ValueError:
+                    pass  # ended in another context: its greenlet was dropped
+                rows = -1 if failed else dbapi.rowcount_of(cursor)
+                record("sql", args[0], start, *carried(args), rows, failed, blocking=blocking, end=end)
 
         return traced
 
