@@ -18,6 +18,7 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         self.queued: list[list[bytes]] | None = None
+        self.encoded = _encoded
         while line := self.rfile.readline():
             command = []
             for _ in range(int(line[1:])):
@@ -33,11 +34,12 @@ class _Handler(socketserver.StreamRequestHandler):
             return b"+OK\r\n"
         if name == b"EXEC":
             queued, self.queued = self.queued or [], None
-            return _encoded([self._answer(each) for each in queued])
+            return self.encoded([self._answer(each) for each in queued])
         if self.queued is not None:
             self.queued.append(command)
             return b"+QUEUED\r\n"
-        return _encoded(self._answer(command))
+        answer = self._answer(command)
+        return self.encoded(answer)
 
     def _answer(self, command: list[bytes]) -> Any:
         name, args, values = command[0].upper(), command[1:], self.server.values  # type: ignore[attr-defined]
@@ -54,21 +56,34 @@ class _Handler(socketserver.StreamRequestHandler):
             return values.get(args[0], {})
         if name == b"DEL":
             return sum(values.pop(key, None) is not None for key in args)
-        if name == b"BLPOP":
+        if name in (b"BLPOP", b"BRPOP"):
             time.sleep(float(args[-1]))
             return None
         if name == b"HELLO":
+            self.encoded = _encoded_3
             return {b"server": b"redis", b"proto": 3}
         if name == b"LPUSH":
             return ValueError("WRONGTYPE of value")
         return "OK"
 
 
-def _encoded(value: Any) -> bytes:
+def _encoded_3(value: Any) -> bytes:
+    """In version 3 of the protocol."""
     if value is None:
         return b"_\r\n"
     if isinstance(value, dict):
-        return b"%%%d\r\n%s" % (len(value), b"".join(_encoded(part) for pair in value.items() for part in pair))
+        return b"%%%d\r\n%s" % (len(value), b"".join(_encoded_3(part) for pair in value.items() for part in pair))
+    if isinstance(value, list):
+        return b"*%d\r\n%s" % (len(value), b"".join(map(_encoded_3, value)))
+    return _encoded(value)
+
+
+def _encoded(value: Any) -> bytes:
+    """In version 2 of it."""
+    if value is None:
+        return b"$-1\r\n"
+    if isinstance(value, dict):
+        return _encoded([part for pair in value.items() for part in pair])
     if isinstance(value, ValueError):
         return f"-ERR {value}\r\n".encode()
     if isinstance(value, str):

@@ -148,30 +148,38 @@ asyncio.run(main())
     assert operations[4].duration > 40e6
 
 
-def test_applications_in_the_same_process_are_not_part_of_the_request(tmp_path: Path, http_url: str) -> None:
+def test_applications_in_the_same_process_are_not_part_of_the_request(tmp_path: Path) -> None:
     trace = run(
         tmp_path,
         """\
         import asyncio, httpx, sqlite3
-        import agentperf_runtime
+        from starlette.applications import Starlette
+        from starlette.responses import JSONResponse
+        from starlette.routing import Route
         connection = sqlite3.connect(":memory:")
 
         async def app(scope, receive, send):
-            with agentperf_runtime.root("served", "request"):
-                connection.execute("select 1")
+            connection.execute("select 1")
             await send({"type": "http.response.start", "status": 200, "headers": []})
             await send({"type": "http.response.body", "body": b"{}"})
 
+        async def item(request):
+            connection.execute("select 1")
+            return JSONResponse({})
+
         async def main():
-            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
-                await client.get("/")
+            for each in (app, Starlette(routes=[Route("/items/{id}", item)])):
+                transport = httpx.ASGITransport(each)
+                async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+                    assert (await client.get("/items/7")).status_code == 200
+                assert transport.app is each
 
         asyncio.run(main())
         """,
     )
-    (query,), (request,) = trace.of("sql"), trace.of("http")
-    assert query.root == "request served"
-    assert request.root == "task main"
+    assert [each.root for each in trace.of("sql")] == ["request GET /items/{}", "request GET /items/{id}"]
+    assert [each.root for each in trace.of("http")] == ["task main"] * 2
+    assert len(trace.all("root_end")) == 3
 
 
 def test_aiohttp(tmp_path: Path, http_url: str) -> None:

@@ -85,12 +85,18 @@ with client.chat.completions.stream(model="m", messages=asked("a")) as stream:
     assert [event.type for event in stream][0] == "chunk"
 for event in client.responses.create(model="m", input="a", stream=True):
     pass
+raw = client.chat.completions.with_raw_response
+for chunk in raw.create(model="m", messages=asked("a"), stream=True, stream_options=usage).parse():
+    pass
+raw.create(model="m", messages=asked("a"), stream=True)
 """,
     )
-    operations.sort(key=lambda each: each.line)  # the dropped one is recorded when it is collected
-    whole, closed, dropped, helper, response = operations
-    assert [each.line - _FIRST for each in operations] == [3, 5, 8, 10, 12]
-    assert [each.outcome for each in operations] == [0] * 5
+    operations.sort(key=lambda each: each.line)  # the dropped ones are recorded when they are collected
+    whole, closed, dropped, helper, response, raw, unread = operations
+    assert [each.line - _FIRST for each in operations] == [3, 5, 8, 10, 12, 15, 17]
+    assert [each.outcome for each in operations] == [0] * 7
+    assert raw.tokens == (11, 3, 0)
+    assert raw.duration > 40e6 > unread.duration
     assert whole.tokens == (11, 3, 0)
     assert whole.duration > 40e6
     assert max(closed.duration, dropped.duration) < whole.duration

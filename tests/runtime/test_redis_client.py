@@ -74,9 +74,10 @@ def test_commands(tmp_path: Path, redis_url: str, library: str) -> None:
     _check_commands(program(tmp_path, redis_url, _COMMANDS.format(library=library)))
 
 
-def test_the_little_server_answers_like_the_real_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("library", ["redis", "valkey"])
+def test_the_little_server_answers_like_the_real_one(tmp_path: Path, library: str) -> None:
     with redis_server(is_real=False) as url:
-        _check_commands(program(tmp_path, url, _COMMANDS.format(library="redis")))
+        _check_commands(program(tmp_path, url, _COMMANDS.format(library=library)))
 
 
 def test_asynchronous_commands(tmp_path: Path, redis_url: str) -> None:

@@ -113,7 +113,8 @@ def _chat(asked: dict[str, Any]) -> dict[str, Any]:
 def _chat_events(asked: dict[str, Any]) -> Iterator[Event | None]:
     chunk = {"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": asked["model"]}
     for word in ("yes", "and", "no"):
-        yield "", {**chunk, "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": None}]}
+        reason = "stop" if word == "no" else None
+        yield "", {**chunk, "choices": [{"index": 0, "delta": {"content": word}, "finish_reason": reason}]}
     if asked.get("stream_options", {}).get("include_usage"):
         usage = {"prompt_tokens": 11, "completion_tokens": 3, "total_tokens": 14}
         yield "", {**chunk, "choices": [], "usage": usage}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
 
 _EXTENSION = re.compile(r"\.[A-Za-z]\w{0,7}\Z", re.ASCII)
-_PATHLIB = (f"{os.sep}pathlib.py", f"{os.sep}pathlib{os.sep}__init__.py", f"{os.sep}pathlib{os.sep}_local.py")
+_PATHLIB = re.compile(r"[/\\]pathlib(?:\.py\Z|[/\\])")  # a package from Python 3.13 on
 _HANDED_OVER = Carried.__call__.__code__
 
 
@@ -104,4 +104,4 @@ class _Open:
 
 
 def _is_pathlib(code: CodeType) -> bool:
-    return code.co_filename.endswith(_PATHLIB)
+    return _PATHLIB.search(code.co_filename) is not None

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import weakref
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from agentperf_runtime.recorder import RAISED
+from agentperf_runtime.sources.asgi import application
 from agentperf_runtime.sources.calls import Call, Pending, Result, awaited, synchronous
 from agentperf_runtime.sources.http_calls import answered, request_of
 
@@ -25,6 +28,26 @@ def install(module: ModuleType, instrument: Instrument) -> None:
     instrument.patches.replace(module.Client, "send", traced)
     traced = awaited(instrument, "http", _describe, _inspect, prolong=_until_closed(async_stream))
     instrument.patches.replace(module.AsyncClient, "send", traced)
+    instrument.patches.replace(module.ASGITransport, "handle_async_request", _served_here(instrument))
+
+
+def _served_here(instrument: Instrument) -> Any:
+    """What an application that is served by the transport itself does is a request of its own."""
+
+    def call(app: Any, scope: Any, receive: Any, send: Any) -> Any:
+        return app(scope, receive, send)
+
+    served = application(instrument, by_server=True)(call)
+
+    def make(original: Callable[..., Any]) -> Callable[..., Any]:
+        async def handle_async_request(transport: Any, request: Any) -> Any:
+            serving = copy.copy(transport)
+            serving.app = functools.partial(served, transport.app)
+            return await original(serving, request)
+
+        return handle_async_request
+
+    return make
 
 
 def _describe(client: Any, request: Any, *args: Any, **kwargs: Any) -> Call:

@@ -10,6 +10,7 @@ import json
 import weakref
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from inspect import iscoroutinefunction
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -96,13 +97,44 @@ class _Calls:
             return Result(tokens=(*tokens_of(answer), continues))
 
         def prolong(pending: Pending, answer: Any) -> bool:
-            # Streams are read through `_iterator`, by `for` as well as by `next`.
-            if not hasattr(answer, "_iterator"):
+            if hasattr(answer, "_iterator"):
+                _read_through(answer, chunks, _Answer(pending, continues))
+                return True
+            if not _is_raw_stream(answer):
                 return False
-            answer._iterator = chunks(answer._iterator, _Answer(pending, continues))
+            answer.parse = _parsing(answer, chunks, _Answer(pending, continues))
             return True
 
         end(self._instrument, pending, inspect, returned, prolong)
+
+
+def _read_through(stream: Any, chunks: type[Chunks] | type[AsyncChunks], answer: _Answer) -> None:
+    """Streams are read through `_iterator`, by `for` as well as by `next`."""
+    if not isinstance(stream._iterator, _Streamed):
+        stream._iterator = chunks(stream._iterator, answer)
+
+
+def _is_raw_stream(answer: Any) -> bool:
+    """Whether it was asked for with `with_raw_response`, as frameworks do, and is yet to be read."""
+    response = getattr(answer, "http_response", None)
+    return response is not None and not response.is_closed and not iscoroutinefunction(answer.parse)
+
+
+def _parsing(raw: Any, chunks: type[Chunks] | type[AsyncChunks], answer: _Answer) -> Callable[..., Any]:
+    """`raw.parse`, which makes the stream."""
+    original = raw.parse
+    dropped = weakref.finalize(raw, answer.drop)
+
+    def parse(*args: Any, **kwargs: Any) -> Any:
+        parsed = original(*args, **kwargs)
+        dropped.detach()
+        if hasattr(parsed, "_iterator"):
+            _read_through(parsed, chunks, answer)
+        else:
+            answer.end()
+        return parsed
+
+    return parse
 
 
 def _describe(options: Any) -> Call | None:

@@ -14,7 +14,7 @@ from agentperf_runtime.sources.calls import Call, Result, awaited, synchronous
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
 
-_IGNORED = frozenset("AUTH CLIENT HELLO PING QUIT READONLY READWRITE SELECT".split())
+_IGNORED = frozenset("AUTH CLIENT CLUSTER COMMAND HELLO PING QUIT READONLY READWRITE SELECT".split())
 _WAITS = frozenset("BLMOVE BLMPOP BLPOP BRPOP BRPOPLPUSH BZMPOP BZPOPMAX BZPOPMIN WAIT WAITAOF".split())
 _BLOCKS = frozenset({"XREAD", "XREADGROUP"})
 
