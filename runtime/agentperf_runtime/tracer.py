@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
+from agentperf_runtime import scopes
+from agentperf_runtime.exits import patch_exits
 from agentperf_runtime.loop_watch import LoopWatch
 from agentperf_runtime.patching import ImportHooks, Patches
 from agentperf_runtime.recorder import DONE, RAISED, Recorder, new_stacks
@@ -53,6 +55,10 @@ Hook = Callable[[ModuleType], None]
 
 _active: Tracer | None = None
 _starting = threading.Lock()
+_forks_are_watched = False
+
+_PATIENCE = 1.0
+"""Seconds that a fork or the end of the process waits for the tracer, at most."""
 
 
 class Tracer:
@@ -82,10 +88,9 @@ class Tracer:
                 return self
             self._open()
             _active = self
+        _watch_forks()
         self._instrument()
         atexit.register(self.stop)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
         return self
 
     def stop(self) -> None:
@@ -120,7 +125,7 @@ class Tracer:
     ) -> None:
         self.stop()
 
-    def _open(self) -> None:
+    def _open(self, at_once: bool = True) -> None:
         header = {
             "tool": "agentperf-lint",
             "argv": _arguments(),
@@ -129,21 +134,50 @@ class Tracer:
             "sample": self.options.sample,
         }
         writer = Writer(self.recorder, self.path, header, self.options.max_bytes, self.options.keep)
-        writer.start()
+        writer.start(at_once)
+        writer.extra.append(self._catch_up)
         self._writer = writer
         self._pid = os.getpid()
 
-    def _after_fork(self) -> None:
-        """The child's threads are gone and what was queued is its parent's: begin anew, with a file of its own."""
-        if _active is not self:
+    def leave(self, ends: bool) -> None:
+        """Write everything, before a call on which the process ends, or becomes another one unless that fails."""
+        if self._writer is None or self._pid != os.getpid():
             return
-        self.recorder.queue.clear()
-        try:
-            self._open()
-        except OSError:
-            self._writer = None
+        if ends:
+            self._writer.stop(_PATIENCE)
+        else:
+            self._writer.flush(_PATIENCE)
+
+    def before_fork(self) -> None:
+        """End the tracer's threads: they would not be in the child, and Python warns of forks while threads run."""
         if self._watch is not None:
-            self._watch.after_fork()
+            self._watch.before_fork()
+        if self._writer is not None:
+            self._writer.pause(_PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._writer is not None:
+            self._writer.resume()
+        if self._watch is not None:
+            self._watch.after_fork(in_child=False)
+
+    def after_fork_in_child(self) -> None:
+        """What was queued is the parent's: begin anew, with a file and a root of its own."""
+        self.recorder.queue.clear()
+        scopes.current.set(None)
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+        try:
+            self._open(at_once=False)  # most children become another program, or end
+        finally:
+            if self._watch is not None:
+                self._watch.after_fork(in_child=True)
+
+    def _catch_up(self) -> None:
+        if self._hooks is not None:
+            self._hooks.catch_up()
 
     def _instrument(self) -> None:
         handover = Handover(self.recorder, self.scopes, self.patches)
@@ -159,6 +193,7 @@ class Tracer:
             hooks["uvloop"] = _both(hooks.get("uvloop"), watch_uvloop)
         self._hooks = ImportHooks(hooks)
         self._hooks.install()
+        patch_exits(self)
 
 
 def _guarded(name: str, install: Callable[[ModuleType, Instrument], None], instrument: Instrument) -> Hook:
@@ -183,6 +218,42 @@ def _both(first: Hook | None, second: Hook) -> Hook:
         second(module)
 
     return hook
+
+
+def _watch_forks() -> None:
+    global _forks_are_watched
+    if not _forks_are_watched and hasattr(os, "register_at_fork"):
+        _forks_are_watched = True
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+        )
+
+
+def _before_fork() -> None:
+    tracer = _active
+    if tracer is not None:
+        _survived(tracer, tracer.before_fork)
+
+
+def _after_fork_in_parent() -> None:
+    tracer = _active
+    if tracer is not None:
+        _survived(tracer, tracer.after_fork_in_parent)
+
+
+def _after_fork_in_child() -> None:
+    global _starting
+    _starting = threading.Lock()  # another thread of the parent may have held it
+    tracer = _active
+    if tracer is not None:
+        _survived(tracer, tracer.after_fork_in_child)
+
+
+def _survived(tracer: Tracer, action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception:
+        tracer.recorder.errors += 1
 
 
 def active() -> Tracer | None:
