@@ -280,22 +280,27 @@ class operation(AbstractContextManager[None]):  # noqa: N801  # read as a verb: 
 
     def __init__(self, kind: str, name: str, key: Any = None) -> None:
         self._kind, self._name, self._key = kind, name, key
+        self._begun: list[Pending | None] = []
 
     def __enter__(self) -> None:
-        self._pending: Pending | None = None
+        pending = None
         tracer = _active
-        if tracer is None:
-            return
-        scope = tracer.scopes.current()
-        if not scope.muted:
-            key = (self._key,) if self._key is not None else ()
-            self._pending = Pending(tracer.recorder, scope, self._kind, Call(self._name, key), blocking=False)
+        if tracer is not None:
+            try:
+                scope = tracer.scopes.current()
+                if not scope.muted:
+                    call = Call(self._name, (self._key,) if self._key is not None else ())
+                    pending = Pending(tracer.recorder, scope, self._kind, call, blocking=False)
+            except Exception:
+                tracer.recorder.errors += 1
+        self._begun.append(pending)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._pending is not None:
-            self._pending.finish(Result(outcome=DONE if kind is None else RAISED))
+        pending = self._begun.pop()
+        if pending is not None:
+            pending.finish(Result(outcome=DONE if kind is None else RAISED))
 
 
 class root(AbstractContextManager["Root | None"]):  # noqa: N801  # `with root("agent run")`
@@ -304,20 +309,30 @@ class root(AbstractContextManager["Root | None"]):  # noqa: N801  # `with root("
     def __init__(self, name: str, kind: RootKind = "agent") -> None:
         self._name = name
         self._kind: RootKind = kind
+        self._begun: list[tuple[Tracer, Root, Any] | None] = []
 
     def __enter__(self) -> Root | None:
         tracer = _active
-        self._scopes = tracer.scopes if tracer is not None else None
-        if self._scopes is None:
-            return None
-        self._root, self._token = self._scopes.begin(self._kind, self._name)
-        return self._root
+        begun = None
+        if tracer is not None:
+            try:
+                begun = tracer, *tracer.scopes.begin(self._kind, self._name)
+            except Exception:
+                tracer.recorder.errors += 1
+        self._begun.append(begun)
+        return begun[1] if begun is not None else None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._scopes is not None:
-            self._scopes.end(self._root, self._token, "ok" if kind is None else "error")
+        begun = self._begun.pop()
+        if begun is None:
+            return
+        tracer, opened, token = begun
+        try:
+            tracer.scopes.end(opened, token, "ok" if kind is None else "error")
+        except Exception:
+            tracer.recorder.errors += 1
 
 
 def _arguments() -> list[str]:
