@@ -518,9 +518,9 @@ async def user(user_id: int):
 
 
 def writers(trace: Trace) -> set[str]:
-    """Identifiers of the processes that recorded operations."""
+    """Identifiers of the processes that recorded queries."""
     files = [read(file) for file in trace.files]
-    return {str(records[0]["pid"]) for records in files if any(each["type"] == "ops" for each in records)}
+    return {str(records[0]["pid"]) for records in files if any(each.get("kind") == "sql" for each in records)}
 
 
 def serve(directory: Path, command: list[str]) -> set[str]:
