@@ -28,6 +28,11 @@ class TraceFiles:
         self._pending = bytearray()
         self.size = 0
 
+    @property
+    def name(self) -> str:
+        """The path of the present file, "" before the first."""
+        return self._names[-1] if self._names else ""
+
     def open_next(self) -> None:
         """Begin a file, and delete the oldest when there are too many. Raises OSError."""
         name, descriptor = self._claim()

@@ -113,6 +113,11 @@ class Tracer:
         if self._writer is not None:
             self._writer.flush()
 
+    @property
+    def file(self) -> str:
+        """The file that this process writes now, "" when it writes none."""
+        return self._writer.file if self._writer is not None else ""
+
     def note(self, text: str) -> None:
         """Leave a note for the reader of the report."""
         self.recorder.put(Line(type="note", text=text))

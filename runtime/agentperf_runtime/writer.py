@@ -91,6 +91,11 @@ class Writer:
             self._files.send()
         self._start_thread()
 
+    @property
+    def file(self) -> str:
+        """The path of the present file, "" before the first."""
+        return self._files.name
+
     def stop(self, patience: float = 5) -> None:
         """Write what is left, say that the process ended, and close. Takes no more than `patience` seconds or so."""
         self._end_thread(patience)
