@@ -447,6 +447,26 @@ class _Reading:
         return [f"{self.path}: {text}" for text in found]
 
 
+class GrowingTrace:
+    """A trace file that is still being written."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._reading = _Reading(path)
+        self._offset = 0
+
+    def read(self) -> Piece:
+        """Everything up to now; goes on where the last call ended. Raises OSError."""
+        with open(self.path, "rb", buffering=_BUFFER) as stream:
+            stream.seek(self._offset)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    break
+                self._reading.take(line)
+                self._offset += len(line)
+        return self._reading.piece
+
+
 _TYPES = frozenset(str(each.__struct_config__.tag) for each in _Record.__subclasses__())
 
 

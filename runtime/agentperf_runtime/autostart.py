@@ -18,18 +18,34 @@ VARIABLE = "AGENTPERF_TRACE"
 OFF = ("", "0", "off", "false", "no")
 
 
+_was_asked = False
+
+
 def start_from_environment() -> None:
-    """Start the tracer if the environment asks for it."""
+    """Start the tracer if the environment asks for it. Only the first call does anything: several places ask."""
+    global _was_asked
+    if _was_asked:
+        return
+    _was_asked = True
     path = os.environ.get(VARIABLE, "")
     # `python -I` and `-E` ask to be left alone by the environment.
-    if path.lower() in OFF or sys.flags.ignore_environment:
+    if path.lower() in OFF or sys.flags.ignore_environment or _is_agentperf_itself():
         return
     try:
         from agentperf_runtime import tracer
 
+        os.environ[VARIABLE] = os.path.abspath(path)  # children may start elsewhere
         tracer.start(path, _options())
     except Exception as error:
         print(f"agentperf: not traced: {error}", file=sys.stderr)
+
+
+def _is_agentperf_itself() -> bool:
+    """Whether this is the command that reads traces, or starts others, in a shell that has the variable set."""
+    arguments = getattr(sys, "orig_argv", [])[1:]
+    if arguments[:1] == ["-m"]:
+        return arguments[1:2] in (["agentperf_lint"], ["agentperf_runtime"])
+    return os.path.basename(arguments[0] if arguments else "").removesuffix(".exe") == "agentperf-lint"
 
 
 def _options() -> Options:

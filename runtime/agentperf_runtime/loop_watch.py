@@ -39,9 +39,16 @@ class LoopWatch:
         """Instrument `uvloop`."""
         self._watcher.uvloop_imported()
 
-    def after_fork(self) -> None:
-        """In a forked child."""
-        self._watcher.after_fork()
+    def before_fork(self) -> None:
+        """Before the process forks."""
+        self._watcher.before_fork()
+
+    def after_fork(self, in_child: bool) -> None:
+        """After the process forked."""
+        if in_child:
+            self._watcher.after_fork()
+        else:
+            self._watcher.resume()
 
     def _report(self, stall: Stall) -> None:
         scope = stall.task if isinstance(stall.task, Scope) else None

@@ -62,10 +62,17 @@ class ImportHooks(importlib.abc.MetaPathFinder):
     def install(self) -> None:
         """Begin, with the modules that are there already."""
         sys.meta_path.insert(0, self)
-        for name in list(self._hooks):
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Call the hooks of modules that were imported unseen: the application has finders of its own before ours."""
+        for name in tuple(self._hooks):
             module = sys.modules.get(name)
-            if module is not None and not _is_initializing(module):
-                self._hooks.pop(name)(module)
+            if module is None or _is_initializing(module):
+                continue
+            hook = self._hooks.pop(name, None)
+            if hook is not None:
+                hook(module)
 
     def uninstall(self) -> None:
         """Stop waiting."""

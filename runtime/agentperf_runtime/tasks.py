@@ -72,10 +72,10 @@ class Handover:
         try:
             scope = scopes.current.get()
             frames, relation = self._recorder.stacks.frames(sys._getframe(depth), scope.origin if scope else ())
+            return Carried(function, scope, frames, relation, self._recorder)
         except Exception:
             self._recorder.errors += 1
             return function
-        return Carried(function, scope, frames, relation, self._recorder)
 
     def loops(self, module: ModuleType) -> None:
         """Tasks of asyncio's own loops (`asyncio.base_events`)."""
@@ -112,9 +112,13 @@ class Handover:
                 recorder.errors += 1
                 return original(loop, coro, **kwargs)
             task = scopes.created_in(scope, lambda: original(loop, coro, **kwargs), kwargs.get("context"))
-            if has_end and scope.root.sampled:
-                handed.finish_with(task, scope.root)
-            return marked(task, scope)
+            try:
+                if has_end and scope.root.sampled:
+                    handed.finish_with(task, scope.root)
+                return marked(task, scope)
+            except Exception:
+                recorder.errors += 1
+                return task
 
         return create_task
 

@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager
 from types import ModuleType, TracebackType
 from typing import Any, NamedTuple
 
+from agentperf_runtime import scopes
+from agentperf_runtime.exits import patch_exits
 from agentperf_runtime.loop_watch import LoopWatch
 from agentperf_runtime.patching import ImportHooks, Patches
 from agentperf_runtime.recorder import DONE, RAISED, Recorder, new_stacks
@@ -53,6 +55,10 @@ Hook = Callable[[ModuleType], None]
 
 _active: Tracer | None = None
 _starting = threading.Lock()
+_forks_are_watched = False
+
+_PATIENCE = 1.0
+"""Seconds that a fork or the end of the process waits for the tracer, at most."""
 
 
 class Tracer:
@@ -82,10 +88,9 @@ class Tracer:
                 return self
             self._open()
             _active = self
+        _watch_forks()
         self._instrument()
         atexit.register(self.stop)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=self._after_fork)
         return self
 
     def stop(self) -> None:
@@ -108,6 +113,11 @@ class Tracer:
         if self._writer is not None:
             self._writer.flush()
 
+    @property
+    def file(self) -> str:
+        """The file that this process writes now, "" when it writes none."""
+        return self._writer.file if self._writer is not None else ""
+
     def note(self, text: str) -> None:
         """Leave a note for the reader of the report."""
         self.recorder.put(Line(type="note", text=text))
@@ -120,7 +130,7 @@ class Tracer:
     ) -> None:
         self.stop()
 
-    def _open(self) -> None:
+    def _open(self, at_once: bool = True) -> None:
         header = {
             "tool": "agentperf-lint",
             "argv": _arguments(),
@@ -129,21 +139,50 @@ class Tracer:
             "sample": self.options.sample,
         }
         writer = Writer(self.recorder, self.path, header, self.options.max_bytes, self.options.keep)
-        writer.start()
+        writer.start(at_once)
+        writer.extra.append(self._catch_up)
         self._writer = writer
         self._pid = os.getpid()
 
-    def _after_fork(self) -> None:
-        """The child's threads are gone and what was queued is its parent's: begin anew, with a file of its own."""
-        if _active is not self:
+    def leave(self, ends: bool) -> None:
+        """Write everything, before a call on which the process ends, or becomes another one unless that fails."""
+        if self._writer is None or self._pid != os.getpid():
             return
-        self.recorder.queue.clear()
-        try:
-            self._open()
-        except OSError:
-            self._writer = None
+        if ends:
+            self._writer.stop(_PATIENCE)
+        else:
+            self._writer.flush(_PATIENCE)
+
+    def before_fork(self) -> None:
+        """End the tracer's threads: they would not be in the child, and Python warns of forks while threads run."""
         if self._watch is not None:
-            self._watch.after_fork()
+            self._watch.before_fork()
+        if self._writer is not None:
+            self._writer.pause(_PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        if self._writer is not None:
+            self._writer.resume()
+        if self._watch is not None:
+            self._watch.after_fork(in_child=False)
+
+    def after_fork_in_child(self) -> None:
+        """What was queued is the parent's: begin anew, with a file and a root of its own."""
+        self.recorder.queue.clear()
+        scopes.current.set(None)
+        if self._writer is not None:
+            self._writer.abandon()
+            self._writer = None
+        try:
+            self._open(at_once=False)  # most children become another program, or end
+        finally:
+            if self._watch is not None:
+                self._watch.after_fork(in_child=True)
+
+    def _catch_up(self) -> None:
+        if self._hooks is not None:
+            self._hooks.catch_up()
 
     def _instrument(self) -> None:
         handover = Handover(self.recorder, self.scopes, self.patches)
@@ -159,6 +198,7 @@ class Tracer:
             hooks["uvloop"] = _both(hooks.get("uvloop"), watch_uvloop)
         self._hooks = ImportHooks(hooks)
         self._hooks.install()
+        patch_exits(self)
 
 
 def _guarded(name: str, install: Callable[[ModuleType, Instrument], None], instrument: Instrument) -> Hook:
@@ -185,6 +225,42 @@ def _both(first: Hook | None, second: Hook) -> Hook:
     return hook
 
 
+def _watch_forks() -> None:
+    global _forks_are_watched
+    if not _forks_are_watched and hasattr(os, "register_at_fork"):
+        _forks_are_watched = True
+        os.register_at_fork(
+            before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+        )
+
+
+def _before_fork() -> None:
+    tracer = _active
+    if tracer is not None:
+        _survived(tracer, tracer.before_fork)
+
+
+def _after_fork_in_parent() -> None:
+    tracer = _active
+    if tracer is not None:
+        _survived(tracer, tracer.after_fork_in_parent)
+
+
+def _after_fork_in_child() -> None:
+    global _starting
+    _starting = threading.Lock()  # another thread of the parent may have held it
+    tracer = _active
+    if tracer is not None:
+        _survived(tracer, tracer.after_fork_in_child)
+
+
+def _survived(tracer: Tracer, action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception:
+        tracer.recorder.errors += 1
+
+
 def active() -> Tracer | None:
     """The tracer that runs in this process."""
     return _active
@@ -209,22 +285,27 @@ class operation(AbstractContextManager[None]):  # noqa: N801  # read as a verb: 
 
     def __init__(self, kind: str, name: str, key: Any = None) -> None:
         self._kind, self._name, self._key = kind, name, key
+        self._begun: list[Pending | None] = []
 
     def __enter__(self) -> None:
-        self._pending: Pending | None = None
+        pending = None
         tracer = _active
-        if tracer is None:
-            return
-        scope = tracer.scopes.current()
-        if not scope.muted:
-            key = (self._key,) if self._key is not None else ()
-            self._pending = Pending(tracer.recorder, scope, self._kind, Call(self._name, key), blocking=False)
+        if tracer is not None:
+            try:
+                scope = tracer.scopes.current()
+                if not scope.muted:
+                    call = Call(self._name, (self._key,) if self._key is not None else ())
+                    pending = Pending(tracer.recorder, scope, self._kind, call, blocking=False)
+            except Exception:
+                tracer.recorder.errors += 1
+        self._begun.append(pending)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._pending is not None:
-            self._pending.finish(Result(outcome=DONE if kind is None else RAISED))
+        pending = self._begun.pop()
+        if pending is not None:
+            pending.finish(Result(outcome=DONE if kind is None else RAISED))
 
 
 class root(AbstractContextManager["Root | None"]):  # noqa: N801  # `with root("agent run")`
@@ -233,20 +314,30 @@ class root(AbstractContextManager["Root | None"]):  # noqa: N801  # `with root("
     def __init__(self, name: str, kind: RootKind = "agent") -> None:
         self._name = name
         self._kind: RootKind = kind
+        self._begun: list[tuple[Tracer, Root, Any] | None] = []
 
     def __enter__(self) -> Root | None:
         tracer = _active
-        self._scopes = tracer.scopes if tracer is not None else None
-        if self._scopes is None:
-            return None
-        self._root, self._token = self._scopes.begin(self._kind, self._name)
-        return self._root
+        begun = None
+        if tracer is not None:
+            try:
+                begun = tracer, *tracer.scopes.begin(self._kind, self._name)
+            except Exception:
+                tracer.recorder.errors += 1
+        self._begun.append(begun)
+        return begun[1] if begun is not None else None
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._scopes is not None:
-            self._scopes.end(self._root, self._token, "ok" if kind is None else "error")
+        begun = self._begun.pop()
+        if begun is None:
+            return
+        tracer, opened, token = begun
+        try:
+            tracer.scopes.end(opened, token, "ok" if kind is None else "error")
+        except Exception:
+            tracer.recorder.errors += 1
 
 
 def _arguments() -> list[str]:

@@ -1,23 +1,25 @@
 """Writes the trace file: a thread that empties the recorder's queue every half second.
 
-The format is described in `docs/trace-file.md`. Lines are written whole and flushed, so that a process that is
-killed loses what it recorded since the last flush, at most.
+The format is described in `docs/trace-file.md`. A process that is killed loses what it recorded since the last time,
+at most.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import sys
 import threading
 import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 from agentperf_runtime.recorder import Recorder, SampledStack
 from agentperf_runtime.scopes import Root
 from agentperf_runtime.sites import Frames, Site, function_of, lines_of
 from agentperf_runtime.statements import cleaned
+from agentperf_runtime.trace_files import TraceFiles
 
 SCHEMA = 1
 COLUMNS = {
@@ -28,6 +30,11 @@ COLUMNS = {
 
 FLUSH_SECONDS = 0.5
 _OPERATIONS_PER_LINE = 256
+_encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
+
+_segments = itertools.count(1)
+"""Numbers of files. A forked child goes on counting: what its parent wrote must be written into its own file again."""
+
 _BREATH_SECONDS = 0.000_5
 """Between lines: whoever waits for the interpreter's lock would otherwise wait for its switch interval, 5 ms."""
 
@@ -53,16 +60,13 @@ class Writer:
         self, recorder: Recorder, path: str, header: dict[str, Any], max_bytes: int = 1 << 28, keep: int = 4
     ) -> None:
         self.recorder = recorder
-        self.path = path
         self.header = header
         self.max_bytes = max_bytes
-        self.keep = keep
         self.extra: list[Callable[[], Line | None]] = []
-        self._files: list[str] = []
-        self._stream: TextIO | None = None
+        self._files = TraceFiles(path, keep)
+        self._is_open = self._is_closed = False
         self._segment = 0
-        self._size = 0
-        self._clock = time.perf_counter_ns()
+        self._clock, self._wall = 0, 0.0
         self._recorded = 0
         self._counted = (-1, -1, -1)
         self._texts: dict[tuple[str, Any], tuple[int, int, bool]] = {}
@@ -73,43 +77,92 @@ class Writer:
         self._stacks: dict[Site, set[tuple[Frames, str]]] = {}
         self._stop = threading.Event()
         self._lock = threading.Lock()
+        self._paused = False
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
-        """Open the file and start the thread. Raises OSError when the file cannot be written."""
-        self._open()
-        self._thread = threading.Thread(target=self._run, name="agentperf-writer", daemon=True)
-        self._thread.start()
+    def start(self, at_once: bool = True) -> None:
+        """Open the file, if need be only when there is something to write, and start the thread.
 
-    def stop(self) -> None:
-        """Write what is left, say that the process ended, and close."""
-        self._stop.set()
-        thread = self._thread
-        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
-            thread.join(timeout=5)
-        self.flush()
-        with self._lock:
-            if self._stream is not None:
-                self._write({"type": "end", "time": time.perf_counter_ns() - self._clock})
-                self._close()
+        Raises OSError when the file cannot be written.
+        """
+        self._clock, self._wall = time.perf_counter_ns(), time.time()
+        if at_once:
+            self._open()
+            self._files.send()
+        self._start_thread()
 
-    def flush(self) -> None:
-        """Write everything that is queued now."""
+    @property
+    def file(self) -> str:
+        """The path of the present file, "" before the first."""
+        return self._files.name
+
+    def stop(self, patience: float = 5) -> None:
+        """Write what is left, say that the process ended, and close. Takes no more than `patience` seconds or so."""
+        self._end_thread(patience)
+        self.flush(patience)
+        if not self._lock.acquire(timeout=patience):
+            return
         try:
-            with self._lock:
-                self._drain()
+            self._close()
         except Exception:
             self.recorder.errors += 1
+        finally:
+            self._lock.release()
+
+    def flush(self, patience: float = -1) -> None:
+        """Write everything that is queued now; wait `patience` seconds for another thread that does (-1: forever)."""
+        if not self._lock.acquire(timeout=patience):
+            return
+        try:
+            self._drain()
+        except Exception:
+            self.recorder.errors += 1
+        finally:
+            self._lock.release()
+
+    def pause(self, patience: float = 1) -> None:
+        """Before a fork: end the thread and let nobody write, so that the child inherits nothing half done."""
+        self._end_thread(patience)
+        self._paused = self._lock.acquire(timeout=patience)
+
+    def resume(self) -> None:
+        """After a fork, in the parent."""
+        if self._paused:
+            self._paused = False
+            self._lock.release()
+        self._start_thread()
+
+    def abandon(self) -> None:
+        """After a fork, in the child: the file is the parent's."""
+        self._is_open, self._is_closed = False, True
+        try:
+            self._files.close()
+        except OSError:
+            pass
 
     # --- the thread ---------------------------------------------------------------------------------------
 
-    def _run(self) -> None:
-        while not self._stop.wait(FLUSH_SECONDS):
+    def _start_thread(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(self._stop,), name="agentperf-writer", daemon=True)
+        self._thread.start()
+
+    def _end_thread(self, patience: float) -> None:
+        self._stop.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
+            thread.join(timeout=patience)
+
+    def _run(self, stop: threading.Event) -> None:
+        while not stop.wait(FLUSH_SECONDS):
             self.flush()
 
     def _drain(self) -> None:
-        if self._stream is None:
-            return
+        if not self._is_open:
+            if self._is_closed or not self.recorder.queue:
+                return
+            self._open()
+        self._files.send()  # what a full disk did not take; as long as it does not, operations wait, or are dropped
         queue = self.recorder.queue
         operations: list[tuple[Any, ...]] = []
         for _ in range(len(queue)):
@@ -135,9 +188,10 @@ class Writer:
             if line is not None:
                 self._write_line(line)
         self._write_counters()
-        self._stream.flush()
-        if self._size > self.max_bytes:
-            self._rotate()
+        self._files.send()
+        if self._files.size > self.max_bytes:
+            self._clock, self._wall = time.perf_counter_ns(), time.time()
+            self._open()
 
     def _take(self, entry: Any) -> None:
         if entry.__class__ is SampledStack:
@@ -292,56 +346,37 @@ class Writer:
             self._write({"type": "counters", "time": now, "recorded": recorded, "dropped": dropped, "errors": errors})
 
     def _write(self, fields: dict[str, Any]) -> None:
-        text = json.dumps(fields, ensure_ascii=True, separators=(",", ":"), check_circular=False)
-        stream = self._stream
-        if stream is not None:
-            stream.write(text + "\n")
-            self._size += len(text) + 1
+        self._files.add(_encode(fields))
+        self._files.send_if_much()
 
     def _open(self) -> None:
-        name = self._claim()
-        self._stream = open(name, "w", encoding="utf-8", buffering=1 << 16)  # noqa: SIM115  # open for as long as we run
-        self._files.append(name)
-        self._segment += 1
-        self._size = 0
+        self._files.open_next()
+        self._is_open = True
+        self._segment = next(_segments)
         self._statements.clear()
         self._texts.clear()
         self._sites = 0
         self._stacks.clear()
         self._counted = (-1, -1, -1)
-        self._clock = time.perf_counter_ns()
         self._write(
             {
                 "type": "header", "schema": SCHEMA, "pid": os.getpid(), "parent_pid": os.getppid(),
-                "python": sys.version.partition(" ")[0], "cwd": _STARTED_IN, "wall_start": time.time(),
+                "python": sys.version.partition(" ")[0], "cwd": _STARTED_IN, "wall_start": self._wall,
                 "clock_start": self._clock, "columns": list(COLUMNS), **self.header,
             }
         )  # fmt: skip
-        self._stream.flush()
-
-    def _claim(self) -> str:
-        """The first process writes `path`, every further file has the process and a number in its name."""
-        if not self._files:
-            try:
-                os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-                return self.path
-            except FileExistsError:
-                pass
-        return f"{self.path}.{os.getpid()}.{self._segment}"
-
-    def _rotate(self) -> None:
-        self._close()
-        self._open()
-        while len(self._files) > self.keep:
-            try:
-                os.unlink(self._files.pop(0))
-            except OSError:
-                self.recorder.errors += 1
 
     def _close(self) -> None:
-        if self._stream is not None:
-            self._stream.close()
-            self._stream = None
+        self._is_closed = True
+        if not self._is_open:
+            return
+        self._is_open = False
+        self._write({"type": "end", "time": time.perf_counter_ns() - self._clock})
+        try:
+            self._files.send()
+        except OSError as error:
+            print(f"agentperf: the trace lacks its last {self._files.pending} bytes: {error}", file=sys.stderr)
+        self._files.close()
 
 
 def place_of(code: Any, lasti: int) -> tuple[str, int, str]:

@@ -48,7 +48,10 @@ def install_websockets(module: ModuleType, instrument: Instrument) -> None:
             if serving is None:
                 return await original(self, *args, **kwargs)
             request, messages = serving
-            messages.end()
+            try:
+                messages.end()
+            except Exception:
+                recorder.errors += 1
             message = await original(self, *args, **kwargs)
             try:
                 if message.type.name in ("TEXT", "BINARY"):

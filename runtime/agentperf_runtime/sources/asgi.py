@@ -73,11 +73,17 @@ class Exchange:
             return receive
 
         async def received() -> Any:
-            messages.end()
+            try:
+                messages.end()
+            except Exception:
+                self._instrument.recorder.errors += 1
             message = await receive()
-            if isinstance(message, dict) and message.get("type") == "websocket.receive":
-                self._name_by_route("WS")
-                messages.begin(self.root.name)
+            try:
+                if message["type"] == "websocket.receive":
+                    self._name_by_route("WS")
+                    messages.begin(self.root.name)
+            except Exception:
+                self._instrument.recorder.errors += 1
             return message
 
         return received
@@ -133,7 +139,7 @@ def application(instrument: Instrument, route: Route = no_route, by_server: bool
                 failed = False
                 return returned
             finally:
-                exchange.end(failed)
+                _end(instrument, exchange, failed)
 
         return __call__
 
@@ -149,3 +155,10 @@ def _begin(instrument: Instrument, scope: Any, route: Route) -> Exchange | None:
     except Exception:
         instrument.recorder.errors += 1
         return None
+
+
+def _end(instrument: Instrument, exchange: Exchange, failed: bool) -> None:
+    try:
+        exchange.end(failed)
+    except Exception:
+        instrument.recorder.errors += 1

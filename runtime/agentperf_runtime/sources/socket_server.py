@@ -81,4 +81,7 @@ def _end(instrument: Instrument, handler: Any) -> None:
         return
     root, token = opened
     status = vars(handler).pop("_agentperf_status", None)
-    instrument.scopes.end(root, token, str(int(status)) if isinstance(status, int) else "ok")
+    try:
+        instrument.scopes.end(root, token, str(int(status)) if isinstance(status, int) else "ok")
+    except Exception:
+        instrument.recorder.errors += 1

@@ -89,4 +89,7 @@ def _end(
             outcome = unit.ended(root, arguments, returned)
     except Exception:
         instrument.recorder.errors += 1
-    instrument.scopes.end(root, token, outcome)
+    try:
+        instrument.scopes.end(root, token, outcome)
+    except Exception:
+        instrument.recorder.errors += 1

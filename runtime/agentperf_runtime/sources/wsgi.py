@@ -20,6 +20,7 @@ class Exchange:
 
     def __init__(self, instrument: Instrument, environ: Any) -> None:
         self._scopes = instrument.scopes
+        self._recorder = instrument.recorder
         self.status = 0
         outer = scopes.current.get()
         self._token: Any = None
@@ -47,12 +48,18 @@ class Exchange:
         """What follows in this context is not of the request."""
         token, self._token = self._token, None
         if token is not None:
-            scopes.current.reset(token)
+            try:
+                scopes.current.reset(token)
+            except (ValueError, RuntimeError):
+                pass  # in another context
 
     def finish(self, failed: bool = False) -> None:
         """Close the root."""
         outcome = "error" if failed else "ok"
-        self._scopes.finish(self.root, str(self.status) if self.status and not failed else outcome)
+        try:
+            self._scopes.finish(self.root, str(self.status) if self.status and not failed else outcome)
+        except Exception:
+            self._recorder.errors += 1
 
 
 class Streamed:

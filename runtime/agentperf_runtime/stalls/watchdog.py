@@ -83,7 +83,7 @@ class Watchdog:
         self._begin()
 
     def _begin(self) -> None:
-        self._stopping = False
+        self._pausing = self._stopping = False
         self._asleep = False
         self._call = allocate_lock()  # released to call the thread, which waits to acquire it
         self._call.acquire()
@@ -111,6 +111,19 @@ class Watchdog:
         self.wake()
         self._ended.acquire(timeout=_STOPPING_TAKES)
         self._garbage.uninstall()
+
+    def pause(self) -> None:
+        """End the thread for the time of a fork."""
+        self._pausing = self._stopping = True
+        self.wake()
+        self._ended.acquire(timeout=_STOPPING_TAKES)
+
+    def resume(self) -> None:
+        """Go on where `pause` left off."""
+        found = self._found
+        self._begin()
+        self._found = found
+        self._start_thread()
 
     def after_fork(self, schedule: ThreadSchedule) -> None:
         """In the child, where the thread does not exist: start another one. Of the loops this thread's is left.
@@ -157,7 +170,8 @@ class Watchdog:
                 except Exception:
                     self.errors += 1
                 self._wait(pause)
-            self._finish(lateness)
+            if not self._pausing:
+                self._finish(lateness)
         except Exception:
             self.errors += 1
         finally:

@@ -93,6 +93,16 @@ class StallWatcher:
         self._found.clear()
         self._schedules.close()
 
+    def before_fork(self) -> None:
+        """To be called before the process forks: Python warns of a fork while threads run."""
+        if self._watchdog is not None and self._watching:
+            self._watchdog.pause()
+
+    def resume(self) -> None:
+        """To be called after the fork, in the parent."""
+        if self._watchdog is not None and self._watching:
+            self._watchdog.resume()
+
     def after_fork(self) -> None:
         """To be called in a forked child, which goes on being watched."""
         if self._watchdog is None or not self._watching:

@@ -1,0 +1,200 @@
+"""The pytest plugin in test sessions of its users."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from runtime.recorded import Trace
+from runtime.serving import roots_of
+
+APP = """
+import asyncio, sqlite3, time
+
+def orders(numbers):
+    connection = sqlite3.connect(":memory:")
+    rows = []
+    for number in numbers:
+        rows.append(connection.execute("select ?", (number,)).fetchone())
+    return rows
+
+async def slow():
+    time.sleep(0.3)
+"""
+TESTS = """
+import asyncio, pytest
+import app
+
+def test_few():
+    assert len(app.orders(range(3))) == 3
+
+def test_many():
+    assert len(app.orders(range(20))) == 20
+
+class TestAllowed:
+    @pytest.mark.agentperf(allow=["n_plus_one"])
+    def test_kind(self):
+        app.orders(range(20))
+
+    @pytest.mark.agentperf(allow=["app.py:orders"])
+    def test_place(self):
+        app.orders(range(20))
+
+def test_slow():
+    asyncio.run(app.slow())
+"""
+
+
+@pytest.fixture(autouse=True)
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS", "AGENTPERF_TRACE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nfilterwarnings = error\n", encoding="utf-8")
+    (tmp_path / "app.py").write_text(APP, encoding="utf-8")
+    (tmp_path / "test_app.py").write_text(TESTS, encoding="utf-8")
+    return tmp_path
+
+
+def run_tests(*arguments: str, source: str | None = None) -> subprocess.CompletedProcess[str]:
+    if source is not None:
+        Path("test_app.py").write_text(textwrap.dedent(source), encoding="utf-8")
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--strict-markers", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env={**os.environ, "COLUMNS": "200"})
+    assert "INTERNALERROR" not in done.stdout + done.stderr, done.stdout + done.stderr
+    return done
+
+
+def section(done: subprocess.CompletedProcess[str]) -> str:
+    return done.stdout.partition(" agentperf ==")[2]
+
+
+def test_every_test_is_a_root(project: Path) -> None:
+    done = run_tests("--agentperf")
+    assert done.returncode == 0, done.stdout
+    assert f"trace: {project / 'agentperf.trace'}" in section(done)
+    trace = Trace(project / "agentperf.trace")
+    assert [name for name, _ in roots_of(trace, "test")] == [
+        f"test test_app.py::{name}"
+        for name in ("test_few", "test_many", "TestAllowed::test_kind", "TestAllowed::test_place", "test_slow")
+    ]
+    assert [each.root for each in trace.of("sql")][:3] == ["test test_app.py::test_few"] * 3
+    assert len(trace.of("sql")) == 63
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]])
+def test_sessions_fail_for_what_they_are_told(workers: list[str]) -> None:
+    done = run_tests("--agentperf-fail=n_plus_one", "--agentperf-warn=stall", *workers)
+    assert done.returncode == 1
+    assert "5 passed" in done.stdout
+    told = [line for line in section(done).splitlines() if line.startswith("test_app.py::")]
+    assert len(told) == 2, section(done)
+    assert told[0].startswith("test_app.py::test_many: APL501 app.py:8 ")
+    assert told[1].startswith("test_app.py::test_slow: APL503 app.py:12 ")
+
+
+def test_warnings_fail_nothing() -> None:
+    done = run_tests("--agentperf-warn=n_plus_one")
+    assert done.returncode == 0
+    assert "test_app.py::test_many: APL501" in section(done)
+    assert "test_slow" not in section(done)
+
+
+def test_thresholds_come_from_the_configuration(project: Path) -> None:
+    (project / "pyproject.toml").write_text("[tool.agentperf-lint.trace]\nmin-operations = 30\n", encoding="utf-8")
+    assert run_tests("--agentperf-fail=n_plus_one").returncode == 0
+
+
+def test_a_limit_of_queries() -> None:
+    done = run_tests(
+        "--agentperf",
+        source="""
+        import asyncio, pytest, sqlite3, threading
+        import app
+
+        @pytest.fixture
+        def prepared():
+            app.orders(range(50))
+
+        @pytest.mark.agentperf(max_queries=3)
+        def test_within(prepared):
+            app.orders(range(3))
+
+        @pytest.mark.agentperf(max_queries=3)
+        def test_beyond():
+            thread = threading.Thread(target=app.orders, args=(range(4),))
+            thread.start()
+            thread.join()
+
+        @pytest.mark.agentperf(max_queries=0, allow=["select *"])
+        def test_allowed():
+            app.orders(range(4))
+
+        @pytest.mark.agentperf(max_queries=0)
+        class TestTogether:
+            @pytest.mark.agentperf(max_queries=1)
+            def test_nearest(self):
+                app.orders(range(1))
+
+            def test_outer(self):
+                sqlite3.connect(":memory:").executescript("")
+
+            def test_fails_anyway(self):
+                app.orders(range(1))
+                assert False, "its own reason"
+        """,
+    )
+    assert done.returncode == 1
+    assert "2 failed, 4 passed" in done.stdout
+    assert "4 queries, 3 are allowed:\n  4 x select ?  at app.py:8 in orders" in done.stdout
+    assert "its own reason" in done.stdout
+    assert ("test test_app.py::test_beyond", "error") in roots_of(Trace(Path("agentperf.trace")), "test")
+
+
+def test_without_the_option_nothing_is_done() -> None:
+    done = run_tests(
+        "-q",
+        source="""
+        import sys, pytest
+
+        @pytest.mark.agentperf(max_queries=0)
+        def test_it():
+            import app
+            app.orders(range(3))
+            loaded = [name for name in sys.modules if name.startswith("agentperf")]
+            assert loaded == ["agentperf_lint", "agentperf_lint.pytest_plugin"]
+            assert not {"msgspec", "libcst", "click", "rich"} & set(sys.modules)
+        """,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "agentperf" not in done.stdout
+    assert not Path("agentperf.trace").exists()
+
+
+def test_a_tracer_that_runs_already_is_used(project: Path) -> None:
+    command = [sys.executable, "-m", "agentperf_lint", "trace", "-o", "out.trace", "--"]
+    command += [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--agentperf-fail=n_plus_one"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "test_app.py::test_many: APL501" in section(done)
+    assert not (project / "agentperf.trace").exists()
+    assert ("test test_app.py::test_many", "ok") in roots_of(Trace(project / "out.trace"), "test")
+
+
+def test_conftest_files_are_traced_from_their_first_line(project: Path) -> None:
+    (project / "conftest.py").write_text("from sqlite3 import connect\n", encoding="utf-8")
+    done = run_tests(
+        "--agentperf", source="import conftest\ndef test_it(): conftest.connect('x').execute('select 1')\n"
+    )
+    assert done.returncode == 0, done.stdout
+    assert len(Trace(project / "agentperf.trace").of("sql")) == 1
+
+
+def test_an_unknown_kind() -> None:
+    done = run_tests("--agentperf-fail=slowness")
+    assert done.returncode == 4
+    assert "'slowness'" in done.stderr or "slowness" in done.stderr
