@@ -458,7 +458,7 @@ def test_a_forked_child_goes_on() -> None:
 def test_activity_is_sampled() -> None:
     async def main() -> None:
         for _ in range(100):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.00001)
         time.sleep(0.06)
         await asyncio.sleep(0.06)
 
