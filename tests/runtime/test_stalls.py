@@ -464,7 +464,7 @@ def test_activity_is_sampled() -> None:
 
     with Watched() as watched:
         asyncio.run(main())
-    assert sum(sample.iterations for sample in watched.samples) >= 100
+    assert sum(sample.iterations for sample in watched.samples) >= 90
     assert 0.055e9 < sum(sample.busy for sample in watched.samples) < 0.11e9
     assert max(sample.longest for sample in watched.samples) == pytest.approx(0.06e9, rel=0.3)
 
