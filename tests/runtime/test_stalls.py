@@ -458,13 +458,13 @@ def test_a_forked_child_goes_on() -> None:
 def test_activity_is_sampled() -> None:
     async def main() -> None:
         for _ in range(100):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.00001)
         time.sleep(0.06)
         await asyncio.sleep(0.06)
 
     with Watched() as watched:
         asyncio.run(main())
-    assert sum(sample.iterations for sample in watched.samples) >= 100
+    assert sum(sample.iterations for sample in watched.samples) >= 90
     assert 0.055e9 < sum(sample.busy for sample in watched.samples) < 0.11e9
     assert max(sample.longest for sample in watched.samples) == pytest.approx(0.06e9, rel=0.3)
 

@@ -35,5 +35,5 @@ class Activity:
         longest = max((each.longest for each in figures), default=0.0)
         if busy <= 0:
             return None
-        iterations = sum(each.iterations for each in figures)
-        return LoopSample(nanoseconds(now), iterations, nanoseconds(busy), nanoseconds(longest))
+        waits = sum(each.waits for each in figures)
+        return LoopSample(nanoseconds(now), waits, nanoseconds(busy), nanoseconds(longest))

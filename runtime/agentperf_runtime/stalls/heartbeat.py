@@ -86,7 +86,7 @@ class Heartbeat:
         self._asked, self._started, self._seen = False, 0.0, perf_counter()
 
     def take_figures(self, now: float) -> Figures:
-        """As of `timed_select`; the iterations are not known."""
+        """As of `timed_select`; the waits are not known."""
         busy, self._busy = self._busy, 0.0
         longest, self._longest = self._longest, 0.0
         return Figures(0, busy, longest)

@@ -54,8 +54,9 @@ class Stall(NamedTuple):
 class LoopSample(NamedTuple):
     """What all event loops of the process did since the last sample, about a second ago.
 
-    `iterations`: steps (0 on uvloop, which does not tell). `busy`: time in steps, summed over the loops (on uvloop
-    estimated). `longest`: the longest single step.
+    `iterations`: how often they waited for events (not counted is an iteration that finds work to do at once; 0 on
+    uvloop, which does not tell). `busy`: time in steps, summed over the loops (on uvloop estimated). `longest`: the
+    longest single step.
     """
 
     time: int

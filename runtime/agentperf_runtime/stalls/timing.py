@@ -12,9 +12,9 @@ StepEnded = Callable[[float, float], None]
 
 
 class Figures(NamedTuple):
-    """What a loop did since the last figures: `iterations`, seconds `busy`, seconds of the `longest` step."""
+    """What a loop did since the last figures: how often it waited, seconds `busy`, seconds of the `longest` step."""
 
-    iterations: int
+    waits: int
     busy: float
     longest: float
 
@@ -46,7 +46,7 @@ def timed_select(
     """
     clock = perf_counter
     ready = 0  # asyncio's timeout when there is work, always this very object
-    iterations = 0
+    waits = 0
     idle = waiting = longest = 0.0
     notable = 0.0  # seconds from which on a step is looked at: longer than all before it, or than the limit
     asleep = False
@@ -55,18 +55,18 @@ def timed_select(
         waiting = taken[0]
 
     def timed(timeout: Any = None) -> Any:
-        nonlocal iterations, started
+        nonlocal started
         now = clock()
         if now - started > notable:
             look_at(now)
-        iterations += 1
         if timeout is ready:
             started = now
             return select(timeout)
         return wait(timeout, now)
 
     def wait(timeout: float | None, now: float) -> Any:
-        nonlocal idle, started, waiting
+        nonlocal idle, started, waiting, waits
+        waits += 1
         waiting = now
         started = 0.0
         try:
@@ -100,9 +100,9 @@ def timed_select(
     def take_figures(now: float) -> Figures:
         nonlocal longest, notable, taken
         idle_now = idle + (now - waiting if not started else 0.0)
-        since, iterations_before, idle_before = taken
-        taken = now, iterations, idle_now
-        figures = Figures(iterations - iterations_before, max(0.0, now - since - idle_now + idle_before), longest)
+        since, waits_before, idle_before = taken
+        taken = now, waits, idle_now
+        figures = Figures(waits - waits_before, max(0.0, now - since - idle_now + idle_before), longest)
         longest = notable = 0.0
         return figures
 
