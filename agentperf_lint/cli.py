@@ -216,7 +216,9 @@ def _mappings(context: click.Context, parameter: click.Parameter, value: tuple[s
 @cli.command()
 @click.argument("paths", metavar="[SRC]...", nargs=-1, type=click.Path(), callback=_existing)
 @click.option("--trace", "traces", required=True, multiple=True, type=click.Path(), metavar="FILE", help="Read it.")
-@click.option("--format", "output_format", type=click.Choice(["full", "json"]), default="full", show_default=True)
+@click.option(
+    "--format", "output_format", type=click.Choice(["full", "json", "html"]), default="full", show_default=True
+)
 @click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write there.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N worst items.")
 @click.option("--only", type=click.Choice(["confirmed", "observed", "suspected"]), help="Show items of this status.")
@@ -239,6 +241,8 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     Exit code: 0 nothing observed, 1 confirmed or observed items, 2 usage, configuration or internal error.
     """
     from agentperf_lint.checklist.build import build_checklist
+    from agentperf_lint.checklist.observed import Scene
+    from agentperf_lint.checklist.sources import Sources
     from agentperf_lint.checklist.trace import read_traces
     from agentperf_lint.project import find_project
     from agentperf_lint.render import checklist_renderer_for
@@ -250,15 +254,17 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     _Warnings(quiet=False)
     trace = read_traces(traces)
     cache_directory = None if options["no_cache"] else project.cache_directory
+    bases = [*(str(path) for path in given), str(project.root), "."]
     checklist = build_checklist(
         trace,
         settings,
         findings=_joinable(given, project.config, project.root, cache_directory),
         min_confidence=project.config.min_confidence,
         mappings=options["mappings"],
-        bases=[*(str(path) for path in given), str(project.root), "."],
+        bases=bases,
     )
-    renderer = checklist_renderer_for(options["output_format"])
+    scene = Scene(trace, settings, Sources(options["mappings"], bases))
+    renderer = checklist_renderer_for(options["output_format"], scene)
     with _opened(options["output_file"]) as stream:
         renderer.render(checklist.shown(only=options["only"], top=options["top"]), stream)
     return FINDINGS if checklist.has_observations() and not options["exit_zero"] else CLEAN

@@ -31,10 +31,10 @@ def stall_items(scene: Scene) -> list[Observed]:
     """One item for each place that held a loop for longer than the limit, cold imports apart."""
     totals: dict[Key, _Total] = {}
     for piece in scene.trace.pieces:
-        least = _limit(scene, piece)
+        least = least_stall(scene, piece)
         for stall in piece.stalls.values():
             if stall.duration >= least:
-                frame, in_library = _holder(scene, piece, stall)
+                frame, in_library = holder(scene, piece, stall)
                 kind = "cold_import" if stall.reason == "import" else "stall"
                 key = (kind, (frame[0], 0 if in_library else frame[1], frame[2]))
                 total = totals.setdefault(key, _Total(frame, in_library))
@@ -62,7 +62,7 @@ def _is_left_out(scene: Scene, total: _Total, code: str) -> bool:
     return scene.is_ignored(total.frame) or is_silenced(scene.sources, [[total.frame]], code)
 
 
-def _limit(scene: Scene, piece: Piece) -> float:
+def least_stall(scene: Scene, piece: Piece) -> float:
     """What makes a stall, in nanoseconds: as configured, else as traced."""
     return scene.settings.stall_limit * NANOSECONDS or piece.header.stall_limit
 
@@ -71,10 +71,10 @@ def _is_noise(scene: Scene, kind: str, total: _Total) -> bool:
     if kind != "stall" or len(total.stalls) > 1:
         return False
     stall = total.stalls[0]
-    return stall.duration < _NOISE * _limit(scene, total.pieces[0]) and not stall.ongoing
+    return stall.duration < _NOISE * least_stall(scene, total.pieces[0]) and not stall.ongoing
 
 
-def _holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
+def holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
     """The innermost application frame; the innermost frame of all, and True, when there is none."""
     if stall.site in piece.sites:
         return scene.site_frame(piece, stall.site), False

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from agentperf_lint.checklist.observed import Scene
     from agentperf_lint.config import EntryFormat, OutputFormat
     from agentperf_lint.render.base import ChecklistRenderer, EntryRenderer, Renderer
     from agentperf_lint.source_lines import Sources
@@ -63,8 +64,12 @@ def statistics_renderer_for(output_format: OutputFormat) -> Renderer:
     return JsonStatisticsRenderer() if output_format == "json" else StatisticsRenderer()
 
 
-def checklist_renderer_for(output_format: str) -> ChecklistRenderer:
-    """The renderer of a checklist as `json`, else as text."""
+def checklist_renderer_for(output_format: str, scene: Scene) -> ChecklistRenderer:
+    """The renderer of a checklist as `json` or `html`, else as text; `scene` is what it was made from."""
+    if output_format == "html":
+        from agentperf_lint.render.checklist_html import ChecklistHtmlRenderer
+
+        return ChecklistHtmlRenderer(scene)
     if output_format == "json":
         from agentperf_lint.render.checklist_json import ChecklistJsonRenderer
 

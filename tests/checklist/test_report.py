@@ -86,6 +86,15 @@ def test_output_goes_to_a_file(tmp_path):
     assert "No such file" in done.stderr
 
 
+def test_html_goes_to_a_file_or_to_standard_output(tmp_path):
+    assert run("--trace", "run.trace", "--format", "html", "-o", "r.html", ".").returncode == 1
+    done = run("--trace", "run.trace", "--format", "html", ".")
+    assert done.returncode == 1
+    assert done.stdout == (tmp_path / "r.html").read_text()
+    assert done.stdout.startswith("<!doctype html>")
+    assert '"status":"confirmed"' in done.stdout
+
+
 def test_missing_and_unreadable_traces_exit_with_2(tmp_path):
     assert run("--trace", "none").returncode == 2
     assert "trace 'none' does not exist" in run("--trace", "none").stderr
