@@ -20,9 +20,11 @@ from agentperf_lint import __version__
 if TYPE_CHECKING:
     from agentperf_lint.analysis.run import Report
     from agentperf_lint.checklist.baseline import Baseline
+    from agentperf_lint.checklist.runtime_rules import RuntimeRule
     from agentperf_lint.config import Config, TraceSettings
     from agentperf_lint.render.base import Renderer
     from agentperf_lint.source_lines import Sources
+    from agentperf_rules.base import Rule
     from agentperf_rules.model import Finding
 
 CLEAN, FINDINGS, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -216,7 +218,11 @@ def _mappings(context: click.Context, parameter: click.Parameter, value: tuple[s
 @cli.command()
 @click.argument("paths", metavar="[SRC]...", nargs=-1, type=click.Path(), callback=_existing)
 @click.option("--trace", "traces", required=True, multiple=True, type=click.Path(), metavar="FILE", help="Read it.")
-@click.option("--format", "output_format", type=click.Choice(["full", "json"]), default="full", show_default=True)
+@click.option(
+    "--format", "output_format", default="full", show_default=True, metavar="FORMAT",
+    type=click.Choice(["full", "json", "sarif", "github", "gitlab", "junit", "markdown"]),
+    help="full, json, sarif, github, gitlab, junit or markdown.",
+)  # fmt: skip
 @click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write there.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N worst items.")
 @click.option("--only", type=click.Choice(["confirmed", "observed", "suspected"]), help="Show items of this status.")
@@ -270,15 +276,14 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
 @click.option("--output-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def rule(code: str | None, every: bool, output_format: str) -> int:
     """Explain the rule CODE (or its name), or all of them."""
+    from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
     from agentperf_lint.render.rules import explained, explained_as_json
     from agentperf_rules import all_rules
 
-    rules = all_rules()
+    rules: list[Rule | RuntimeRule] = [*all_rules().values(), *RUNTIME_RULES.values()]
     if every == (code is not None):
         raise click.UsageError("give a rule's code, or --all.")
-    chosen = [
-        each for each in rules.values() if every or code in (each.code, each.name) or each.code == str(code).upper()
-    ]
+    chosen = [each for each in rules if every or code in (each.code, each.name) or each.code == str(code).upper()]
     if not chosen:
         raise click.BadParameter(f"no rule {code!r}; `agentperf-lint rule --all` lists them.", param_hint="CODE")
     click.echo(explained_as_json(chosen) if output_format == "json" else explained(chosen))

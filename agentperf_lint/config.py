@@ -19,6 +19,7 @@ else:
     import tomli as tomllib
 
 EntryFormat = Literal["sarif", "github", "gitlab", "junit", "markdown"]
+ReportFormat = Literal["full", "json", "sarif", "github", "gitlab", "junit", "markdown"]
 OutputFormat = Literal["full", "concise", "json", "sarif", "github", "gitlab", "junit", "markdown"]
 
 TABLE = "agentperf-lint"

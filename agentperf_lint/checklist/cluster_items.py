@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 
 from agentperf_lint.checklist.clusters import Cluster, find_clusters
-from agentperf_lint.checklist.items import RUNTIME_RULES, ClusterEvidence, Item, LoopEvidence, Place
+from agentperf_lint.checklist.items import ClusterEvidence, Item, LoopEvidence, Place
 from agentperf_lint.checklist.observed import Observed, Scene, shown_place, span
 from agentperf_lint.checklist.remedies import duplicate_remedy, n_plus_one_remedy, orm_of
 from agentperf_lint.checklist.repetition import Repetitions
+from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.checklist.sources import shown_path
 from agentperf_lint.checklist.trace import Frame
 from agentperf_rules.model import Severity
@@ -88,14 +89,14 @@ class _Total:
 
     def observed(self) -> Observed:
         kind = self.first.kind
-        code, name = RUNTIME_RULES[kind]
+        rule = RUNTIME_RULES[kind]
         path, line, function = self.frame
         place = shown_place(self.frame)
         remedy = self._remedy()
         site = self.first.piece.sites[self.first.sites[0]]
         item = Item(
-            code=code,
-            name=name,
+            code=rule.code,
+            name=rule.name,
             kind=kind,
             status="observed",
             path=place.path,

@@ -16,17 +16,6 @@ Kind = Literal[
 
 VERSION = 1
 
-# Code and name of what is observed at run time, by kind.
-RUNTIME_RULES: dict[str, tuple[str, str]] = {
-    "n_plus_one": ("APL501", "n-plus-one-cluster"),
-    "duplicate": ("APL502", "duplicate-query"),
-    "stall": ("APL503", "event-loop-stall"),
-    "bottleneck": ("APL504", "slow-operation"),
-    "budget": ("APL505", "exceeded-budget"),
-    "memory": ("APL506", "memory-growth"),
-    "cold_import": ("APL507", "cold-import-on-event-loop"),
-}
-
 
 class Place(msgspec.Struct, frozen=True):
     """A line of the application, 1-based."""

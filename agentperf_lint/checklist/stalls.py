@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 
 from agentperf_lint.checklist.clusters import is_silenced
-from agentperf_lint.checklist.items import RUNTIME_RULES, Item, StallEvidence
+from agentperf_lint.checklist.items import Item, StallEvidence
 from agentperf_lint.checklist.observed import Observed, Scene, is_library, shown_place, shown_places, span
+from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Stall
 from agentperf_rules.model import Severity
 
@@ -47,7 +48,7 @@ def stall_items(scene: Scene) -> list[Observed]:
     return [
         _observed(scene, key[0], total)
         for key, total in told.items()
-        if not _is_left_out(scene, total, RUNTIME_RULES[key[0]][0])
+        if not _is_left_out(scene, total, RUNTIME_RULES[key[0]].code)
     ]
 
 
@@ -85,7 +86,7 @@ def _holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
 
 
 def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
-    code, name = RUNTIME_RULES[kind]
+    rule = RUNTIME_RULES[kind]
     worst = max(total.stalls, key=lambda stall: stall.duration)
     seconds = [stall.duration / NANOSECONDS for stall in total.stalls]
     place = shown_place(total.frame)
@@ -99,8 +100,8 @@ def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
         stack=shown_places(worst.frames[:_FRAMES_SHOWN]),
     )
     item = Item(
-        code=code,
-        name=name,
+        code=rule.code,
+        name=rule.name,
         kind="cold_import" if kind == "cold_import" else "stall",
         status="observed",
         path=place.path,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentperf_lint.config import EntryFormat, OutputFormat
+    from agentperf_lint.config import EntryFormat, OutputFormat, ReportFormat
     from agentperf_lint.render.base import ChecklistRenderer, EntryRenderer, Renderer
     from agentperf_lint.source_lines import Sources
 
@@ -63,12 +63,23 @@ def statistics_renderer_for(output_format: OutputFormat) -> Renderer:
     return JsonStatisticsRenderer() if output_format == "json" else StatisticsRenderer()
 
 
-def checklist_renderer_for(output_format: str) -> ChecklistRenderer:
-    """The renderer of a checklist as `json`, else as text."""
+def checklist_renderer_for(output_format: ReportFormat) -> ChecklistRenderer:
+    """The renderer of a checklist in `output_format`."""
     if output_format == "json":
         from agentperf_lint.render.checklist_json import ChecklistJsonRenderer
 
         return ChecklistJsonRenderer()
-    from agentperf_lint.render.checklist_full import ChecklistFullRenderer
+    if output_format == "full":
+        from agentperf_lint.render.checklist_full import ChecklistFullRenderer
 
-    return ChecklistFullRenderer()
+        return ChecklistFullRenderer()
+    from agentperf_lint.source_lines import Sources
+
+    texts = Sources()
+    if output_format == "markdown":
+        from agentperf_lint.render.checklist_markdown import ChecklistMarkdownRenderer
+
+        return ChecklistMarkdownRenderer(texts)
+    from agentperf_lint.render.base import ItemsAsEntries
+
+    return ItemsAsEntries(entry_renderer_for(output_format, texts), texts)

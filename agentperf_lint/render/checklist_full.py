@@ -15,6 +15,7 @@ from agentperf_lint.checklist.items import (
     StaticEvidence,
 )
 from agentperf_lint.render.base import duration, plural, printable
+from agentperf_lint.render.checklist_text import counts, traced
 from agentperf_lint.render.excerpts import SHOWN
 from agentperf_lint.render.full import Line, wants_colour, write_coloured
 from agentperf_lint.source_lines import Sources
@@ -91,26 +92,9 @@ class ChecklistFullRenderer:
 
 
 def _summary(checklist: Checklist) -> Iterator[Line]:
-    summary = checklist.summary
-    counts = [
-        plural(count, "item") + f" {status}"
-        for status, count in (
-            ("confirmed", summary.confirmed),
-            ("observed", summary.observed),
-            ("suspected", summary.suspected),
-        )
-        if count
-    ]
-    yield [(", ".join(counts) if counts else "Nothing found", "bold")]
-    traced = [
-        f"{duration(summary.wall_seconds)} traced",
-        plural(summary.operations, "operation"),
-        plural(summary.roots, "root"),
-        "1 process" if summary.processes == 1 else f"{summary.processes} processes",
-    ]
-    if summary.dropped:
-        traced.append(f"{summary.dropped:,} operations dropped")
-    yield [(", ".join(traced), _DIM)]
+    yield [(counts(checklist.summary), "bold")]
+    for text in traced(checklist.summary):
+        yield [(text, _DIM)]
     for note in checklist.notes:
         yield [("note: ", "yellow"), (printable(note), "")]
 
