@@ -226,6 +226,7 @@ def _mappings(context: click.Context, parameter: click.Parameter, value: tuple[s
 @click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write there.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N worst items.")
 @click.option("--only", type=click.Choice(["confirmed", "observed", "suspected"]), help="Show items of this status.")
+@click.option("--group-by", type=click.Choice(["file", "rule", "root"]), help="Group the items of --format full.")
 @click.option(
     "--map", "mappings", multiple=True, metavar="PREFIX=DIRECTORY", callback=_mappings,
     help="Where the traced files are now, such as /app=src.",
@@ -249,6 +250,8 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     from agentperf_lint.project import find_project
     from agentperf_lint.render import checklist_renderer_for
 
+    if options["group_by"] and options["output_format"] != "full":
+        raise click.UsageError("--group-by is for --format full.")
     given = [Path(path) for path in paths]
     config_file = Path(options["config_file"]) if options["config_file"] else None
     project = find_project(given, config_file=config_file, isolated=options["isolated"])
@@ -264,7 +267,7 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
         mappings=options["mappings"],
         bases=[*(str(path) for path in given), str(project.root), "."],
     )
-    renderer = checklist_renderer_for(options["output_format"])
+    renderer = checklist_renderer_for(options["output_format"], options["group_by"])
     with _opened(options["output_file"]) as stream:
         renderer.render(checklist.shown(only=options["only"], top=options["top"]), stream)
     return FINDINGS if checklist.has_observations() and not options["exit_zero"] else CLEAN

@@ -19,6 +19,7 @@ else:
     import tomli as tomllib
 
 EntryFormat = Literal["sarif", "github", "gitlab", "junit", "markdown"]
+GroupBy = Literal["file", "rule", "root"]
 ReportFormat = Literal["full", "json", "sarif", "github", "gitlab", "junit", "markdown"]
 OutputFormat = Literal["full", "concise", "json", "sarif", "github", "gitlab", "junit", "markdown"]
 

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 
 from agentperf_lint.checklist.clusters import is_silenced
 from agentperf_lint.checklist.items import BottleneckEvidence, Item
-from agentperf_lint.checklist.observed import Observed, Scene, shown_place, span
+from agentperf_lint.checklist.observed import Observed, Scene, most_frequent, shown_place, span
 from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.checklist.statements import meaning_of
 from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, Statement
@@ -80,6 +80,7 @@ def _observed(scene: Scene, key: Key, found: list[Slow], count: int) -> Observed
         root_name=piece.root_name(root),
     )
     remedy = _remedy(kind)
+    names = Counter(piece.root_name(piece.operations.root[index]) for piece, index in found)
     place = shown_place(frame)
     item = Item(
         code=rule.code,
@@ -93,6 +94,8 @@ def _observed(scene: Scene, key: Key, found: list[Slow], count: int) -> Observed
         severity="high" if evidence.worst_seconds >= _HIGH else "medium",
         operations=len(found),
         roots=len({(id(piece), piece.operations.root[index]) for piece, index in found}),
+        of_roots=scene.roots_called(names),
+        root_names=most_frequent(names),
         total_seconds=evidence.total_seconds,
         worst_seconds=evidence.worst_seconds,
         share=scene.share(

@@ -85,6 +85,7 @@ def _item(scene: Scene, kind: str) -> Observed | None:
         severity="medium",
         operations=evidence.operations,
         roots=len(clusters),
+        of_roots=scene.roots_called(()),
         total_seconds=sum(seconds),
         worst_seconds=max(seconds),
         share=scene.share(spans.values()),

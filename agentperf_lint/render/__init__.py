@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from agentperf_lint.config import EntryFormat, OutputFormat, ReportFormat
+    from agentperf_lint.config import EntryFormat, GroupBy, OutputFormat, ReportFormat
     from agentperf_lint.render.base import ChecklistRenderer, EntryRenderer, Renderer
     from agentperf_lint.source_lines import Sources
 
@@ -63,8 +63,8 @@ def statistics_renderer_for(output_format: OutputFormat) -> Renderer:
     return JsonStatisticsRenderer() if output_format == "json" else StatisticsRenderer()
 
 
-def checklist_renderer_for(output_format: ReportFormat) -> ChecklistRenderer:
-    """The renderer of a checklist in `output_format`."""
+def checklist_renderer_for(output_format: ReportFormat, group_by: GroupBy | None = None) -> ChecklistRenderer:
+    """The renderer of a checklist in `output_format`; only `full` knows groups."""
     if output_format == "json":
         from agentperf_lint.render.checklist_json import ChecklistJsonRenderer
 
@@ -72,7 +72,7 @@ def checklist_renderer_for(output_format: ReportFormat) -> ChecklistRenderer:
     if output_format == "full":
         from agentperf_lint.render.checklist_full import ChecklistFullRenderer
 
-        return ChecklistFullRenderer()
+        return ChecklistFullRenderer(group_by)
     from agentperf_lint.source_lines import Sources
 
     texts = Sources()
