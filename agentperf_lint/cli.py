@@ -20,9 +20,11 @@ from agentperf_lint import __version__
 if TYPE_CHECKING:
     from agentperf_lint.analysis.run import Report
     from agentperf_lint.checklist.baseline import Baseline
+    from agentperf_lint.checklist.runtime_rules import RuntimeRule
     from agentperf_lint.config import Config, TraceSettings
     from agentperf_lint.render.base import Renderer
     from agentperf_lint.source_lines import Sources
+    from agentperf_rules.base import Rule
     from agentperf_rules.model import Finding
 
 CLEAN, FINDINGS, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
@@ -217,11 +219,14 @@ def _mappings(context: click.Context, parameter: click.Parameter, value: tuple[s
 @click.argument("paths", metavar="[SRC]...", nargs=-1, type=click.Path(), callback=_existing)
 @click.option("--trace", "traces", required=True, multiple=True, type=click.Path(), metavar="FILE", help="Read it.")
 @click.option(
-    "--format", "output_format", type=click.Choice(["full", "json", "html"]), default="full", show_default=True
-)
+    "--format", "output_format", default="full", show_default=True, metavar="FORMAT",
+    type=click.Choice(["full", "json", "html", "sarif", "github", "gitlab", "junit", "markdown"]),
+    help="full, json, html, sarif, github, gitlab, junit or markdown.",
+)  # fmt: skip
 @click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write there.")
 @click.option("--top", type=click.IntRange(1), metavar="N", help="Show the N worst items.")
 @click.option("--only", type=click.Choice(["confirmed", "observed", "suspected"]), help="Show items of this status.")
+@click.option("--group-by", type=click.Choice(["file", "rule", "root"]), help="Group the items of --format full.")
 @click.option(
     "--map", "mappings", multiple=True, metavar="PREFIX=DIRECTORY", callback=_mappings,
     help="Where the traced files are now, such as /app=src.",
@@ -247,6 +252,8 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     from agentperf_lint.project import find_project
     from agentperf_lint.render import checklist_renderer_for
 
+    if options["group_by"] and options["output_format"] != "full":
+        raise click.UsageError("--group-by is for --format full.")
     given = [Path(path) for path in paths]
     config_file = Path(options["config_file"]) if options["config_file"] else None
     project = find_project(given, config_file=config_file, isolated=options["isolated"])
@@ -264,7 +271,7 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
         bases=bases,
     )
     scene = Scene(trace, settings, Sources(options["mappings"], bases))
-    renderer = checklist_renderer_for(options["output_format"], scene)
+    renderer = checklist_renderer_for(options["output_format"], scene, options["group_by"])
     with _opened(options["output_file"]) as stream:
         renderer.render(checklist.shown(only=options["only"], top=options["top"]), stream)
     return FINDINGS if checklist.has_observations() and not options["exit_zero"] else CLEAN
@@ -276,15 +283,14 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
 @click.option("--output-format", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def rule(code: str | None, every: bool, output_format: str) -> int:
     """Explain the rule CODE (or its name), or all of them."""
+    from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
     from agentperf_lint.render.rules import explained, explained_as_json
     from agentperf_rules import all_rules
 
-    rules = all_rules()
+    rules: list[Rule | RuntimeRule] = [*all_rules().values(), *RUNTIME_RULES.values()]
     if every == (code is not None):
         raise click.UsageError("give a rule's code, or --all.")
-    chosen = [
-        each for each in rules.values() if every or code in (each.code, each.name) or each.code == str(code).upper()
-    ]
+    chosen = [each for each in rules if every or code in (each.code, each.name) or each.code == str(code).upper()]
     if not chosen:
         raise click.BadParameter(f"no rule {code!r}; `agentperf-lint rule --all` lists them.", param_hint="CODE")
     click.echo(explained_as_json(chosen) if output_format == "json" else explained(chosen))

@@ -19,6 +19,8 @@ else:
     import tomli as tomllib
 
 EntryFormat = Literal["sarif", "github", "gitlab", "junit", "markdown"]
+GroupBy = Literal["file", "rule", "root"]
+ReportFormat = Literal["full", "json", "html", "sarif", "github", "gitlab", "junit", "markdown"]
 OutputFormat = Literal["full", "concise", "json", "sarif", "github", "gitlab", "junit", "markdown"]
 
 TABLE = "agentperf-lint"

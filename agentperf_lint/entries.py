@@ -19,13 +19,35 @@ _LONGEST_SOURCE = 200  # characters; what is generated or minified is told apart
 _DIGEST_BYTES = 16
 
 
+class Related(msgspec.Struct, frozen=True):
+    """Another place that a reader should look at, and why; `line` is 1-based."""
+
+    path: str
+    line: int
+    function: str
+    reason: str
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What an entry cost at run time: the fields of `checklist.items.Item` that have these names."""
+
+    status: str
+    operations: int
+    roots: int
+    total_seconds: float
+    worst_seconds: float
+    share: float
+
+
 class Entry(msgspec.Struct, frozen=True):
     """One line of a report.
 
     Places are as in `Finding`: lines and columns 1-based, columns in characters, `end_column` behind the last one,
     `path` relative to the working directory where it lies below it. `source` is the line of the place with its
     blanks folded. `fingerprint` stays the same when lines above are added or removed, and differs between entries.
-    `chain` has the calls down to what costs; `evidence` says what else speaks for the entry, a sentence each.
+    `chain` has the calls down to what costs, `stack` those that were seen to lead there, outermost first; `evidence`
+    says what else speaks for the entry, a sentence each. What has no place in the application has an empty `path` and
+    line 0.
     """
 
     code: str
@@ -44,6 +66,9 @@ class Entry(msgspec.Struct, frozen=True):
     fingerprint: str
     chain: tuple[Step, ...] = ()
     evidence: tuple[str, ...] = ()
+    stack: tuple[Step, ...] = ()
+    related: tuple[Related, ...] = ()
+    measured: Measured | None = None
 
 
 class Place(NamedTuple):

@@ -1,4 +1,4 @@
-"""The example service: what is marked `# slow: CODE` is found, in the source and in the running service; nothing else."""
+"""The example service: what is marked `# slow: CODE` is found in the source and in the running service."""
 
 from __future__ import annotations
 

@@ -211,7 +211,7 @@ def test_sarif_without_findings():
 
 def test_sarif_schema_would_notice():
     with pytest.raises(jsonschema.ValidationError):
-        sarif(finding(line=0))
+        sarif(finding(column=0))
 
 
 # GitHub

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from agentperf_lint.checklist.clusters import is_silenced
-from agentperf_lint.checklist.items import RUNTIME_RULES, BottleneckEvidence, Item
-from agentperf_lint.checklist.observed import Observed, Scene, shown_place, span
+from agentperf_lint.checklist.items import BottleneckEvidence, Item
+from agentperf_lint.checklist.observed import Observed, Scene, most_frequent, shown_place, span
+from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.checklist.statements import meaning_of
 from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, Statement
 
@@ -58,11 +59,11 @@ def _is_left_out(scene: Scene, key: Key, found: list[Slow]) -> bool:
     piece, index = found[0]
     text = piece.statements[piece.operations.statement[index]].text
     stacks = scene.site_frames(piece, piece.operations.site[index])
-    return scene.is_ignored(key[2], text) or is_silenced(scene.sources, stacks, RUNTIME_RULES["bottleneck"][0])
+    return scene.is_ignored(key[2], text) or is_silenced(scene.sources, stacks, RUNTIME_RULES["bottleneck"].code)
 
 
 def _observed(scene: Scene, key: Key, found: list[Slow], count: int) -> Observed:
-    code, name = RUNTIME_RULES["bottleneck"]
+    rule = RUNTIME_RULES["bottleneck"]
     kind, _, frame = key
     seconds = [piece.operations.duration[index] / NANOSECONDS for piece, index in found]
     piece, index = found[seconds.index(max(seconds))]
@@ -79,10 +80,11 @@ def _observed(scene: Scene, key: Key, found: list[Slow], count: int) -> Observed
         root_name=piece.root_name(root),
     )
     remedy = _remedy(kind)
+    names = Counter(piece.root_name(piece.operations.root[index]) for piece, index in found)
     place = shown_place(frame)
     item = Item(
-        code=code,
-        name=name,
+        code=rule.code,
+        name=rule.name,
         kind="bottleneck",
         status="observed",
         path=place.path,
@@ -92,6 +94,8 @@ def _observed(scene: Scene, key: Key, found: list[Slow], count: int) -> Observed
         severity="high" if evidence.worst_seconds >= _HIGH else "medium",
         operations=len(found),
         roots=len({(id(piece), piece.operations.root[index]) for piece, index in found}),
+        of_roots=scene.roots_called(names),
+        root_names=most_frequent(names),
         total_seconds=evidence.total_seconds,
         worst_seconds=evidence.worst_seconds,
         share=scene.share(

@@ -12,6 +12,7 @@ from agentperf_lint.checklist.cluster_items import cluster_items
 from agentperf_lint.checklist.gap import gap_items
 from agentperf_lint.checklist.items import Checklist, Item, Summary, ranked
 from agentperf_lint.checklist.join import joined
+from agentperf_lint.checklist.kpis import kpis_of
 from agentperf_lint.checklist.observed import Observed, Scene
 from agentperf_lint.checklist.sources import Mapping, Sources
 from agentperf_lint.checklist.stalls import stall_items
@@ -92,4 +93,5 @@ def _summary(trace: Trace, items: Sequence[Item]) -> Summary:
         confirmed=sum(item.status == "confirmed" for item in items),
         observed=sum(item.status == "observed" for item in items),
         suspected=sum(item.status == "suspected" for item in items),
+        kpis=kpis_of(trace),
     )

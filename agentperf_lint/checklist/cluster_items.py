@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Iterator
 
 from agentperf_lint.checklist.clusters import Cluster, find_clusters
-from agentperf_lint.checklist.items import RUNTIME_RULES, ClusterEvidence, Item, LoopEvidence, Place
-from agentperf_lint.checklist.observed import Observed, Scene, shown_place, span
+from agentperf_lint.checklist.items import ClusterEvidence, Item, LoopEvidence, Place
+from agentperf_lint.checklist.observed import Observed, Scene, most_frequent, shown_place, span
 from agentperf_lint.checklist.remedies import duplicate_remedy, n_plus_one_remedy, orm_of
 from agentperf_lint.checklist.repetition import Repetitions
+from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.checklist.sources import shown_path
 from agentperf_lint.checklist.trace import Frame
 from agentperf_rules.model import Severity
 
 Key = tuple[str, str, str, Frame]
 
-_NAMES_SHOWN = 3
 _MANY = 50  # operations in one root
 _SLOW = 0.1  # seconds in one root
 _SHOWN_STATEMENT = 200  # characters in a message
@@ -88,14 +88,14 @@ class _Total:
 
     def observed(self) -> Observed:
         kind = self.first.kind
-        code, name = RUNTIME_RULES[kind]
+        rule = RUNTIME_RULES[kind]
         path, line, function = self.frame
         place = shown_place(self.frame)
         remedy = self._remedy()
         site = self.first.piece.sites[self.first.sites[0]]
         item = Item(
-            code=code,
-            name=name,
+            code=rule.code,
+            name=rule.name,
             kind=kind,
             status="observed",
             path=place.path,
@@ -105,6 +105,8 @@ class _Total:
             severity=self._severity(),
             operations=self.operations,
             roots=self.roots,
+            of_roots=self.scene.roots_called(self.names),
+            root_names=most_frequent(self.names),
             total_seconds=self.seconds,
             worst_seconds=self.worst,
             share=self.scene.share(self.spans),
@@ -171,7 +173,7 @@ class _Total:
             distinct=self.distinct,
             total_seconds=self.seconds,
             worst_seconds=self.worst,
-            root_names=tuple(name for name, _ in self.names.most_common(_NAMES_SHOWN) if name),
+            root_names=most_frequent(self.names),
             relation=next((name for name, _ in self.relations.most_common(1)), ""),
             started_together=self.together,
             input_tokens=self.tokens[0],

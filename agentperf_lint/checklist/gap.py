@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from agentperf_lint.checklist.items import RUNTIME_RULES, GapEvidence, Item
+from agentperf_lint.checklist.items import GapEvidence, Item
 from agentperf_lint.checklist.observed import Observed, Scene, shown_place, span
+from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.checklist.statements import LOCAL_KINDS
 from agentperf_lint.checklist.trace import Frame
 
@@ -50,7 +51,7 @@ def gap_items(scene: Scene) -> list[Observed]:
 
 
 def _item(scene: Scene, kind: str) -> Observed | None:
-    code, name = RUNTIME_RULES["n_plus_one"]
+    rule = RUNTIME_RULES["n_plus_one"]
     clusters: list[list[float]] = []
     spans: dict[float, tuple[float, float]] = {}
     places: Counter[Frame] = Counter()
@@ -73,8 +74,8 @@ def _item(scene: Scene, kind: str) -> Observed | None:
     evidence = GapEvidence(kind, len(clusters), sum(sizes), sum(sizes) / len(sizes))
     remedy = "look at what is asked there, and ask once for all"
     item = Item(
-        code=code,
-        name=name,
+        code=rule.code,
+        name=rule.name,
         kind="n_plus_one",
         status="observed",
         path=place.path,
@@ -84,6 +85,7 @@ def _item(scene: Scene, kind: str) -> Observed | None:
         severity="medium",
         operations=evidence.operations,
         roots=len(clusters),
+        of_roots=scene.roots_called(()),
         total_seconds=sum(seconds),
         worst_seconds=max(seconds),
         share=scene.share(spans.values()),

@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from agentperf_lint.checklist.kpis import Kpis
 from agentperf_rules.model import Confidence, Severity, Step
 
 Status = Literal["confirmed", "observed", "suspected"]
@@ -15,17 +16,6 @@ Kind = Literal[
 ]  # fmt: skip
 
 VERSION = 1
-
-# Code and name of what is observed at run time, by kind.
-RUNTIME_RULES: dict[str, tuple[str, str]] = {
-    "n_plus_one": ("APL501", "n-plus-one-cluster"),
-    "duplicate": ("APL502", "duplicate-query"),
-    "stall": ("APL503", "event-loop-stall"),
-    "bottleneck": ("APL504", "slow-operation"),
-    "budget": ("APL505", "exceeded-budget"),
-    "memory": ("APL506", "memory-growth"),
-    "cold_import": ("APL507", "cold-import-on-event-loop"),
-}
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -127,7 +117,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One place in the code that costs something.
 
     `path` is relative to the working directory where it lies below it. `operations` counts calls or stalls, `roots`
-    the requests and tasks concerned; `share` is the part of the traced wall time that they fill, 0 to 1.
+    the requests and tasks concerned, of which `root_names` has the names of most; in all there were `of_roots` with
+    such names, so that costs can be told per root. `share` is the part of the traced wall time that they fill, 0 to 1.
     `total_seconds` adds up all roots, `worst_seconds` is that of the worst single root (or stall, or operation).
     A suspected item is `refuted` for a `reason` when the trace shows that it costs nothing.
     """
@@ -143,6 +134,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     severity: Severity
     operations: int = 0
     roots: int = 0
+    of_roots: int = 0
+    root_names: tuple[str, ...] = ()
     total_seconds: float = 0.0
     worst_seconds: float = 0.0
     share: float = 0.0
@@ -166,6 +159,7 @@ class Summary(msgspec.Struct, frozen=True):
     confirmed: int = 0
     observed: int = 0
     suspected: int = 0
+    kpis: Kpis = Kpis()
 
 
 class Checklist(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import msgspec
@@ -12,6 +13,7 @@ from agentperf_lint.checklist.sources import Sources, plain_name, shown_path
 from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Trace
 from agentperf_lint.config import TraceSettings
 
+_NAMES_SHOWN = 3
 _LIBRARIES = ("/site-packages/", "/dist-packages/")
 
 
@@ -29,6 +31,7 @@ class Scene(msgspec.Struct):
     settings: TraceSettings
     sources: Sources
     notes: list[str] = []
+    named: Counter[str] = Counter()
 
     def site_frame(self, piece: Piece, site: int) -> Frame:
         """The call site as it is now."""
@@ -53,10 +56,28 @@ class Scene(msgspec.Struct):
             if text
         )
 
+    def roots_called(self, names: Iterable[str]) -> int:
+        """How many roots of the trace have one of `names`; all of them where a name is unknown (empty)."""
+        if not self.named:
+            self.named = _root_names(self.trace)
+        wanted = set(names)
+        return self.named.total() if "" in wanted or not wanted else sum(self.named[name] for name in wanted)
+
     def share(self, spans: Iterable[tuple[float, float]]) -> float:
         """The part of the traced wall time that `spans` (seconds since 1970) fill together."""
         wall = self.trace.wall_seconds
         return min(1.0, _covered(sorted(spans)) / wall) if wall > 0 else 0.0
+
+
+def _root_names(trace: Trace) -> Counter[str]:
+    """How many roots have each name. A root goes on in another file when these are rotated; its last name counts."""
+    names = {(piece.header.pid, root): piece.root_name(root) for piece in trace.pieces for root in piece.roots}
+    return Counter(names.values())
+
+
+def most_frequent(names: Counter[str]) -> tuple[str, ...]:
+    """The names of roots to show of those that were counted, the most frequent first."""
+    return tuple(name for name, _ in names.most_common(_NAMES_SHOWN) if name)
 
 
 def span(piece: Piece, start: int, duration: int) -> tuple[float, float]:

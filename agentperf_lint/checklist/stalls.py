@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgspec
 
 from agentperf_lint.checklist.clusters import is_silenced
-from agentperf_lint.checklist.items import RUNTIME_RULES, Item, StallEvidence
-from agentperf_lint.checklist.observed import Observed, Scene, is_library, shown_place, shown_places, span
+from agentperf_lint.checklist.items import Item, StallEvidence
+from agentperf_lint.checklist.observed import (
+    Observed,
+    Scene,
+    is_library,
+    most_frequent,
+    shown_place,
+    shown_places,
+    span,
+)
+from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Stall
 from agentperf_rules.model import Severity
 
@@ -47,7 +58,7 @@ def stall_items(scene: Scene) -> list[Observed]:
     return [
         _observed(scene, key[0], total)
         for key, total in told.items()
-        if not _is_left_out(scene, total, RUNTIME_RULES[key[0]][0])
+        if not _is_left_out(scene, total, RUNTIME_RULES[key[0]].code)
     ]
 
 
@@ -85,11 +96,12 @@ def holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
 
 
 def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
-    code, name = RUNTIME_RULES[kind]
+    rule = RUNTIME_RULES[kind]
     worst = max(total.stalls, key=lambda stall: stall.duration)
     seconds = [stall.duration / NANOSECONDS for stall in total.stalls]
     place = shown_place(total.frame)
     remedy = _remedy(kind, total)
+    names = Counter(piece.root_name(stall.root) for piece, stall in zip(total.pieces, total.stalls))
     evidence = StallEvidence(
         stalls=len(seconds),
         sampled=sum(stall.confidence == "sampled" for stall in total.stalls),
@@ -99,8 +111,8 @@ def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
         stack=shown_places(worst.frames[:_FRAMES_SHOWN]),
     )
     item = Item(
-        code=code,
-        name=name,
+        code=rule.code,
+        name=rule.name,
         kind="cold_import" if kind == "cold_import" else "stall",
         status="observed",
         path=place.path,
@@ -110,6 +122,8 @@ def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
         severity=_severity(kind, total, evidence),
         operations=len(seconds),
         roots=len({(id(piece), stall.root) for piece, stall in zip(total.pieces, total.stalls)}),
+        of_roots=scene.roots_called(names),
+        root_names=most_frequent(names),
         total_seconds=evidence.total_seconds,
         worst_seconds=evidence.worst_seconds,
         share=scene.share(span(piece, stall.start, stall.duration) for piece, stall in zip(total.pieces, total.stalls)),

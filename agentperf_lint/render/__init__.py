@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from agentperf_lint.checklist.observed import Scene
-    from agentperf_lint.config import EntryFormat, OutputFormat
+    from agentperf_lint.config import EntryFormat, GroupBy, OutputFormat, ReportFormat
     from agentperf_lint.render.base import ChecklistRenderer, EntryRenderer, Renderer
     from agentperf_lint.source_lines import Sources
 
@@ -64,8 +64,10 @@ def statistics_renderer_for(output_format: OutputFormat) -> Renderer:
     return JsonStatisticsRenderer() if output_format == "json" else StatisticsRenderer()
 
 
-def checklist_renderer_for(output_format: str, scene: Scene) -> ChecklistRenderer:
-    """The renderer of a checklist as `json` or `html`, else as text; `scene` is what it was made from."""
+def checklist_renderer_for(
+    output_format: ReportFormat, scene: Scene, group_by: GroupBy | None = None
+) -> ChecklistRenderer:
+    """The renderer of a checklist in `output_format`; `scene` is what it was made from, only `full` knows groups."""
     if output_format == "html":
         from agentperf_lint.render.checklist_html import ChecklistHtmlRenderer
 
@@ -74,6 +76,17 @@ def checklist_renderer_for(output_format: str, scene: Scene) -> ChecklistRendere
         from agentperf_lint.render.checklist_json import ChecklistJsonRenderer
 
         return ChecklistJsonRenderer()
-    from agentperf_lint.render.checklist_full import ChecklistFullRenderer
+    if output_format == "full":
+        from agentperf_lint.render.checklist_full import ChecklistFullRenderer
 
-    return ChecklistFullRenderer()
+        return ChecklistFullRenderer(group_by)
+    from agentperf_lint.source_lines import Sources
+
+    texts = Sources()
+    if output_format == "markdown":
+        from agentperf_lint.render.checklist_markdown import ChecklistMarkdownRenderer
+
+        return ChecklistMarkdownRenderer(texts)
+    from agentperf_lint.render.base import ItemsAsEntries
+
+    return ItemsAsEntries(entry_renderer_for(output_format, texts), texts)

@@ -50,6 +50,23 @@ class FindingsAsEntries:
         self._renderer.render(entries, stream)
 
 
+class ItemsAsEntries:
+    """Shows the items of a checklist through a renderer of entries, in their order.
+
+    Refuted ones are left out: to a program or in a comment they would look like the others.
+    """
+
+    def __init__(self, renderer: EntryRenderer, sources: Sources) -> None:
+        self._renderer = renderer
+        self._sources = sources
+
+    def render(self, checklist: Checklist, stream: TextIO) -> None:
+        from agentperf_lint.checklist.item_entries import item_entries
+
+        items = [item for item in checklist.items if not item.refuted]
+        self._renderer.render(item_entries(items, self._sources), stream)
+
+
 def plural(count: int, noun: str, many: str = "") -> str:
     """`1 file`, `2 files`, `1,024 files`; `many` is the plural where that is not an s."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {many or noun + 's'}"

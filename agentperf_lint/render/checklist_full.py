@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from agentperf_lint.checklist.items import (
@@ -15,12 +16,14 @@ from agentperf_lint.checklist.items import (
     StaticEvidence,
 )
 from agentperf_lint.render.base import duration, plural, printable
+from agentperf_lint.render.checklist_text import counts, traced
 from agentperf_lint.render.excerpts import SHOWN
 from agentperf_lint.render.full import Line, wants_colour, write_coloured
 from agentperf_lint.source_lines import Sources
 
 if TYPE_CHECKING:
     from agentperf_lint.checklist.items import Checklist, Evidence
+    from agentperf_lint.config import GroupBy
 
 _WORST = 10
 _BAR = 12  # cells
@@ -42,8 +45,9 @@ _KINDS = {
 class ChecklistFullRenderer:
     """Coloured through rich on a terminal, plain text anywhere else and with NO_COLOR."""
 
-    def __init__(self) -> None:
+    def __init__(self, group_by: GroupBy | None = None) -> None:
         self._sources = Sources()
+        self._group_by: GroupBy | None = group_by
 
     def render(self, checklist: Checklist, stream: TextIO) -> None:
         """Writes `checklist` to `stream`; raises OSError when that cannot be written."""
@@ -60,9 +64,17 @@ class ChecklistFullRenderer:
         if checklist.items and checklist.items[0].total_seconds:
             yield []
             yield from _worst(checklist.items, width, plain)
-        for item in checklist.items:
+        if self._group_by is None:
+            for item in checklist.items:
+                yield []
+                yield from self._item(item)
+            return
+        for name, items in grouped(checklist.items, self._group_by):
             yield []
-            yield from self._item(item)
+            yield [(printable(name), "bold underline"), (f"  {_total_of(items)}", _DIM)]
+            for item in items:
+                yield []
+                yield from self._item(item)
 
     def _item(self, item: Item) -> Iterator[Line]:
         yield [
@@ -90,27 +102,31 @@ class ChecklistFullRenderer:
             yield [(f"  {margin}{line} | ", _DIM), (shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}...", "")]
 
 
+def grouped(items: Sequence[Item], group_by: GroupBy) -> list[tuple[str, list[Item]]]:
+    """The items of each file, rule or root (that in which most of it happened), the costliest group first."""
+    groups: dict[str, list[Item]] = defaultdict(list)
+    for item in items:
+        groups[_group_of(item, group_by)].append(item)
+    return sorted(groups.items(), key=lambda group: -sum(item.total_seconds for item in group[1]))
+
+
+def _group_of(item: Item, group_by: GroupBy) -> str:
+    if group_by == "file":
+        return item.path or "no file"
+    if group_by == "rule":
+        return f"{item.code} {item.name}"
+    return next(iter(item.root_names), "no root")
+
+
+def _total_of(items: Sequence[Item]) -> str:
+    seconds = sum(item.total_seconds for item in items)
+    return plural(len(items), "item") + (f", {duration(seconds)}" if seconds else "")
+
+
 def _summary(checklist: Checklist) -> Iterator[Line]:
-    summary = checklist.summary
-    counts = [
-        plural(count, "item") + f" {status}"
-        for status, count in (
-            ("confirmed", summary.confirmed),
-            ("observed", summary.observed),
-            ("suspected", summary.suspected),
-        )
-        if count
-    ]
-    yield [(", ".join(counts) if counts else "Nothing found", "bold")]
-    traced = [
-        f"{duration(summary.wall_seconds)} traced",
-        plural(summary.operations, "operation"),
-        plural(summary.roots, "root"),
-        "1 process" if summary.processes == 1 else f"{summary.processes} processes",
-    ]
-    if summary.dropped:
-        traced.append(f"{summary.dropped:,} operations dropped")
-    yield [(", ".join(traced), _DIM)]
+    yield [(counts(checklist.summary), "bold")]
+    for text in traced(checklist.summary):
+        yield [(text, _DIM)]
     for note in checklist.notes:
         yield [("note: ", "yellow"), (printable(note), "")]
 

@@ -20,6 +20,8 @@ _OF_ITEM = {
     "severity": "How much it costs.",
     "operations": "How many calls (or stalls, or slow operations) in all roots.",
     "roots": "How many requests, tasks and the like are concerned.",
+    "of_roots": "How many roots with the names of those were traced, concerned or not: to tell costs per root.",
+    "root_names": "The most frequent names of the roots concerned, three at most.",
     "total_seconds": "Their time, added up.",
     "worst_seconds": "The time of the worst single root, stall or operation.",
     "share": "The part of the traced wall time that they fill, 0 to 1.",
@@ -29,6 +31,23 @@ _OF_ITEM = {
     "evidence": "What the item rests on.",
     "refuted": "Suspected, but the trace shows that it costs nothing.",
     "reason": "Why it is refuted.",
+}
+
+
+_OF_KPIS = {
+    "of": "What the figures are of: requests or, where none ended, tasks and other roots.",
+    "count": "How many of them ended.",
+    "failed": "How many of these raised or were answered with 5xx.",
+    "response_p50_seconds": "Half of them took no longer.",
+    "response_p95_seconds": "95 % of them took no longer.",
+    "response_worst_seconds": "The longest.",
+    "throughput": "How many ended per second, from the first start to the last end.",
+    "concurrency": "How many ran at once on average.",
+    "concurrency_most": "How many ran at once at most.",
+    "input_tokens": "Tokens that language models were given.",
+    "output_tokens": "Tokens that language models answered with.",
+    "loop_lag_seconds": "The longest step of an event loop, 0 if none was sampled.",
+    "peak_rss_bytes": "Resident memory of the largest process, 0 if none was sampled.",
 }
 
 
@@ -49,9 +68,10 @@ def schema() -> dict[str, Any]:
         component["required"] = list(properties)  # every field is written, also where it has its default
         for field in properties.values():
             field.pop("default", None)
-    for field, meaning in _OF_ITEM.items():
-        properties = components["Item"]["properties"]
-        properties[field] = {"description": meaning, **properties[field]}
+    for name, meanings in (("Item", _OF_ITEM), ("Kpis", _OF_KPIS)):
+        properties = components[name]["properties"]
+        for field, meaning in meanings.items():
+            properties[field] = {"description": meaning, **properties[field]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Output of agentperf-lint report --format json",

@@ -21,9 +21,11 @@ class GithubRenderer:
 
 
 def _command(entry: Entry) -> str:
-    properties = {"file": entry.path, "line": str(entry.line), "endLine": str(entry.end_line)}
-    if entry.end_line == entry.line:  # columns of several lines are refused
-        properties |= {"col": str(entry.column), "endColumn": str(entry.end_column)}
+    properties = {}
+    if entry.path and entry.line:
+        properties = {"file": entry.path, "line": str(entry.line), "endLine": str(entry.end_line)}
+        if entry.end_line == entry.line:  # columns of several lines are refused
+            properties |= {"col": str(entry.column), "endColumn": str(entry.end_column)}
     properties["title"] = f"{entry.code} {entry.name}"
     written = ",".join(f"{key}={_escaped_property(value)}" for key, value in properties.items())
     return f"::{_COMMAND[entry.severity]} {written}::{_escaped(_text(entry))}"

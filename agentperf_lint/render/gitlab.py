@@ -27,5 +27,6 @@ def _issue(entry: Entry) -> dict[str, Any]:
         "check_name": entry.name,
         "fingerprint": entry.fingerprint,
         "severity": _SEVERITY[entry.severity],
-        "location": {"path": entry.path, "lines": {"begin": entry.line, "end": entry.end_line}},
+        # An issue without a file is refused.
+        "location": {"path": entry.path or ".", "lines": {"begin": max(1, entry.line), "end": max(1, entry.end_line)}},
     }

@@ -42,38 +42,55 @@ class MarkdownRenderer:
         text = f"{MARKER}\n## agentperf-lint: {title}\n"
         if entries:
             text += "\n" + "\n".join(_summary(entries)) + "\n"
+        stream.write(self.with_blocks(text, entries, "finding"))
+
+    def with_blocks(self, text: str, entries: Sequence[Entry], noun: str) -> str:
+        """`text` and below it as many of `entries` as there is room for, with a word on those that are left out."""
         for number, entry in enumerate(entries):
             block = "\n" + "\n".join(self._block(entry)) + "\n"
             if len(text) + len(block) > LIMIT - _RESERVED:
-                text += f"\n{plural(len(entries) - number, 'more finding')} left out: a comment has no more room.\n"
-                break
+                return (
+                    f"{text}\n{plural(len(entries) - number, f'more {noun}')} left out: a comment has no more room.\n"
+                )
             text += block
-        stream.write(text)
+        return text
 
     def _block(self, entry: Entry) -> Iterator[str]:
-        yield f"### {_escaped(entry.code)} {_escaped(entry.name)}"
+        yield f"### {escaped(entry.code)} {escaped(entry.name)}"
         yield ""
-        yield f"{self._link(entry.path, entry.line)} ({entry.severity}): {_escaped(entry.message)}"
-        yield from (f"\n- {_escaped(each)}" for each in entry.evidence)
+        standing = f"{entry.measured.status}, {entry.severity}" if entry.measured else entry.severity
+        yield f"{self.link(entry.path, entry.line)} ({standing}): {escaped(entry.message)}"
+        yield from (f"\n- {escaped(each)}" for each in entry.evidence)
         source = plain_source_and_chain(entry, self._sources)
-        if not source:
+        places = [
+            *(self._step(step) for step in entry.chain[1:]),
+            *(f"{escaped(each.reason)}, at {self.link(each.path, each.line)}" for each in entry.related),
+            *(self._step(step) for step in entry.stack),
+        ]
+        if not source and not places:
             return
-        fence = "`" * max([3, *(len(run) + 1 for line in source for run in _LONG_FENCE.findall(line))])
-        summary = "Source" if len(entry.chain) < 2 else "Source and chain"
-        yield from ("", f"<details><summary>{summary}</summary>", "")
-        yield from (f"{fence}text", *source, fence, "")
-        for number, step in enumerate(entry.chain[1:], start=1):
-            yield f"{number}. {self._step(step)}"
-        yield from ("", "</details>") if len(entry.chain) > 1 else ("</details>",)
+        yield from ("", f"<details><summary>{_folded_title(entry)}</summary>", "")
+        if source:
+            fence = "`" * max([3, *(len(run) + 1 for line in source for run in _LONG_FENCE.findall(line))])
+            yield from (f"{fence}text", *source, fence, "")
+        yield from (f"{number}. {place}" for number, place in enumerate(places, start=1))
+        yield from ("", "</details>") if places else ("</details>",)
 
     def _step(self, step: Step) -> str:
-        return f"{_escaped(step.function)} at {self._link(step.path, step.line)}"
+        return f"{escaped(step.function)} at {self.link(step.path, step.line)}"
 
-    def _link(self, path: str, line: int) -> str:
-        place = _escaped(f"{path}:{line}")
-        if os.path.isabs(path):
+    def link(self, path: str, line: int) -> str:
+        """`path:line`, as a link where it is a file of the repository."""
+        place = escaped(f"{path}:{line}") if path else "outside the application"
+        if not path or os.path.isabs(path):
             return place
         return f"[{place}]({self._base}{quote(path)}#L{line})"
+
+
+def _folded_title(entry: Entry) -> str:
+    parts = (("chain", entry.chain[1:]), ("places", entry.related), ("stack", entry.stack))
+    names = ["Source", *(name for name, content in parts if content)]
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def _summary(entries: Sequence[Entry]) -> Iterator[str]:
@@ -84,7 +101,7 @@ def _summary(entries: Sequence[Entry]) -> Iterator[str]:
         worst[entry.code] = entry
     counts = Counter(entry.code for entry in entries)
     for code, count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        yield f"| {count:,} | {_escaped(code)} {_escaped(worst[code].name)} | {worst[code].severity} |"
+        yield f"| {count:,} | {escaped(code)} {escaped(worst[code].name)} | {worst[code].severity} |"
 
 
 def _address(environment: Mapping[str, str]) -> str:
@@ -97,7 +114,7 @@ def _address(environment: Mapping[str, str]) -> str:
     return ""
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """`text` on one line, without meaning as markup and without mentioning people, issues or merge requests."""
     line = printable(" ".join(text.split()))
     if len(line) > _LONGEST_TEXT:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 if TYPE_CHECKING:
+    from agentperf_lint.checklist.runtime_rules import RuntimeRule
     from agentperf_rules.base import Rule
 
 
@@ -22,18 +23,25 @@ class RuleText(msgspec.Struct, frozen=True):
     documentation: str
 
 
-def explained(rules: Sequence[Rule]) -> str:
+def explained(rules: Sequence[Rule | RuntimeRule]) -> str:
     """The rules as Markdown, one after another."""
     return "\n\n".join(_section(_text(rule)) for rule in rules)
 
 
-def explained_as_json(rules: Sequence[Rule]) -> str:
+def explained_as_json(rules: Sequence[Rule | RuntimeRule]) -> str:
     """The rules as a JSON list of objects with the fields of `RuleText`."""
     return msgspec.json.format(msgspec.json.encode([_text(rule) for rule in rules]), indent=2).decode()
 
 
-def _text(rule: Rule) -> RuleText:
-    return RuleText(rule.code, rule.name, rule.kind, rule.severity, inspect.cleandoc(rule.__doc__ or ""))
+def documentation_of(rule: Rule | RuntimeRule) -> str:
+    """What a rule says of itself, in Markdown."""
+    from agentperf_lint.checklist.runtime_rules import RuntimeRule
+
+    return rule.documentation if isinstance(rule, RuntimeRule) else inspect.cleandoc(rule.__doc__ or "")
+
+
+def _text(rule: Rule | RuntimeRule) -> RuleText:
+    return RuleText(rule.code, rule.name, rule.kind, rule.severity, documentation_of(rule))
 
 
 def _section(text: RuleText) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import os
 import re
@@ -11,10 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from urllib.parse import quote
 
+import msgspec
+
 from agentperf_lint import __version__
+from agentperf_lint.render.rules import documentation_of
 
 if TYPE_CHECKING:
-    from agentperf_lint.entries import Entry
+    from agentperf_lint.checklist.runtime_rules import RuntimeRule
+    from agentperf_lint.entries import Entry, Related
     from agentperf_rules.base import Rule
     from agentperf_rules.model import Step
 
@@ -57,14 +60,15 @@ def _descriptors(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """A description of each entry's rule."""
     if not entries:
         return []
+    from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
     from agentperf_rules import all_rules
 
-    rules = all_rules()
+    rules: dict[str, Rule | RuntimeRule] = {**all_rules(), **{rule.code: rule for rule in RUNTIME_RULES.values()}}
     return [_descriptor(entry, rules.get(entry.code)) for entry in entries]
 
 
-def _descriptor(entry: Entry, rule: Rule | None) -> dict[str, Any]:
-    help_text = inspect.cleandoc(rule.__doc__ or "") if rule is not None else ""
+def _descriptor(entry: Entry, rule: Rule | RuntimeRule | None) -> dict[str, Any]:
+    help_text = documentation_of(rule) if rule is not None else ""
     summary = _summary(help_text) or entry.name.replace("-", " ")
     return {
         "id": entry.code,
@@ -89,13 +93,22 @@ def _result(entry: Entry, rule_index: int) -> dict[str, Any]:
         "ruleIndex": rule_index,
         "level": _LEVEL[entry.severity],
         "message": _message(entry.message),
-        "locations": [_location(entry)],
+        "locations": [_location(entry)] if entry.path and entry.line else [],
         "partialFingerprints": {FINGERPRINT: entry.fingerprint},
         "properties": _properties(entry),
     }
-    if len(entry.chain) > 1:
-        steps = [_flow_location(step, depth) for depth, step in enumerate(entry.chain)]
-        result["codeFlows"] = [{"threadFlows": [{"locations": steps}]}]
+    flows = [
+        {**({"message": _message(why)} if why else {}), "threadFlows": [{"locations": _flow(steps)}]}
+        for why, steps in (("", entry.chain), ("The stack while the event loop was held.", entry.stack))
+        if len(steps) > 1
+    ]
+    if flows:
+        result["codeFlows"] = flows
+    if entry.related:
+        result["relatedLocations"] = [_related(each, number) for number, each in enumerate(entry.related)]
+    if entry.measured is not None and entry.measured.operations:
+        result["rank"] = round(100 * entry.measured.share, 2)
+        result["occurrenceCount"] = entry.measured.operations
     return result
 
 
@@ -107,6 +120,9 @@ def _properties(entry: Entry) -> dict[str, Any]:
     }
     if entry.evidence:
         properties["evidence"] = list(entry.evidence)
+    if entry.measured is not None:
+        measured = msgspec.to_builtins(entry.measured)
+        properties |= {key: round(value, 6) if isinstance(value, float) else value for key, value in measured.items()}
     return properties
 
 
@@ -125,16 +141,25 @@ def _location(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _flow_location(step: Step, depth: int) -> dict[str, Any]:
+def _flow(steps: Sequence[Step]) -> list[dict[str, Any]]:
+    return [
+        {"location": _marked(step.path, step.line, _what_runs(step)), "nestingLevel": depth}
+        for depth, step in enumerate(steps)
+    ]
+
+
+def _what_runs(step: Step) -> str:
+    return f"{step.function} runs {' '.join(step.call.split())}" if step.call else step.function
+
+
+def _related(related: Related, number: int) -> dict[str, Any]:
+    return {"id": number, **_marked(related.path, related.line, related.reason)}
+
+
+def _marked(path: str, line: int, text: str) -> dict[str, Any]:
     return {
-        "location": {
-            "physicalLocation": {
-                "artifactLocation": _artifact(step.path),
-                "region": {"startLine": step.line},
-            },
-            "message": _message(f"{step.function} runs {' '.join(step.call.split())}"),
-        },
-        "nestingLevel": depth,
+        "physicalLocation": {"artifactLocation": _artifact(path), "region": {"startLine": max(1, line)}},
+        "message": _message(text),
     }
 
 

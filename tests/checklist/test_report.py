@@ -188,3 +188,49 @@ def test_control_characters_of_a_trace_do_not_reach_the_terminal(tmp_path):
     assert done.returncode == 1
     assert "\x1b" not in done.stdout
     assert "\x07" not in done.stdout
+
+
+def group_titles(*arguments: str) -> list[str]:
+    lines = run("--trace", "run.trace", ".", *arguments).stdout.splitlines()
+    return [line for before, line, after in zip(lines, lines[1:], lines[2:]) if before == after == ""]
+
+
+def test_items_are_grouped(app):
+    assert group_titles("--group-by", "file") == ["app.py  4 items, 1.04 s"]
+    assert group_titles("--group-by", "rule") == [
+        "APL504 slow-operation  1 item, 700.0 ms",
+        "APL503 event-loop-stall  1 item, 300.0 ms",
+        "APL501 n-plus-one-cluster  1 item, 40.0 ms",
+        "APL101 blocking-sleep-in-async  1 item",
+    ]
+    assert group_titles("--group-by", "root") == ["request GET /  3 items, 1.04 s", "no root  1 item"]
+    assert run("--trace", "run.trace", "--group-by", "file", "--format", "json").returncode == 2
+
+
+def test_figures_of_requests_come_first(tmp_path):
+    trace = TraceBuilder()
+    for length in (40, 60, 100):
+        root = trace.root()
+        trace.op("llm", "POST gpt", ("/x.py", 1, "f"), root=root, ms=length, input_tokens=1000, output_tokens=9)
+        trace.end_root(root, outcome="503" if length == 100 else "200")
+    trace.write(tmp_path / "requests.trace")
+    assert run("--trace", "requests.trace").stdout.splitlines()[2:] == [
+        "3 requests ended (1 failed): 60.1 ms p50, 100.1 ms p95, 100.1 ms at worst",
+        "15.0 requests per second, 1.0 at once on average, 1 at most",
+        "3,000 tokens in, 27 out",
+    ]
+    report = json.loads(run("--trace", "requests.trace", "--format", "json").stdout)
+    jsonschema.validate(report, SCHEMA)
+    assert report["summary"]["kpis"]["response_p95_seconds"] == pytest.approx(0.1001)
+
+
+def test_items_tell_of_how_many_roots_they_are(app, tmp_path):
+    trace = TraceBuilder()
+    for number in range(4):
+        root = trace.root(name="GET /a" if number else "GET /b")
+        for row in range(10 if number < 2 else 1):
+            trace.op("sql", "select a from t where id = ?", app.frame("call", "report"), root=root, params=row + 1)
+    trace.write(tmp_path / "roots.trace")
+    (item,) = json.loads(run("--trace", "roots.trace", "--format", "json").stdout)["items"]
+    assert (item["roots"], item["of_roots"]) == (2, 4)
+    assert sorted(item["root_names"]) == ["request GET /a", "request GET /b"]
