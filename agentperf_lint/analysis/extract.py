@@ -726,9 +726,9 @@ class Extractor:
         _EXPRESSIONS[type(node.test)](self, node.test, f.CONSUMED)
         frame = self.frame
         guard, frame_guard = self._none_guard(node.test), frame.guard
-        frame.guard = guard[1:] if guard[:1] == "+" else frame_guard
+        frame.guard = _guarded(guard, "+", frame_guard)
         first = _EXPRESSIONS[type(node.body)](self, node.body, flags)
-        frame.guard = guard[1:] if guard[:1] == "-" else frame_guard
+        frame.guard = _guarded(guard, "-", frame_guard)
         second = _EXPRESSIONS[type(node.orelse)](self, node.orelse, flags)
         frame.guard = frame_guard
         return self.union((first, second))
@@ -1005,7 +1005,7 @@ class Extractor:
         guard, frame_guard = self._none_guard(test), frame.guard
         frame.branch += 1
         frame.batch += batch
-        frame.guard = guard[1:] if guard[:1] == "+" else frame_guard
+        frame.guard = _guarded(guard, "+", frame_guard)
         ends = self.body(node.body)
         frame.batch -= batch
         after = frame.env
@@ -1013,7 +1013,7 @@ class Extractor:
             self._widen(narrowed, before, after)
         frame.recording = recording and elsewhere != "orelse"
         frame.env = before.copy() if node.orelse else before
-        frame.guard = guard[1:] if guard[:1] == "-" else frame_guard
+        frame.guard = _guarded(guard, "-", frame_guard)
         other_ends = self.body(node.orelse)
         frame.guard = frame_guard
         frame.recording = recording and not (ends and elsewhere == "orelse")
@@ -1413,6 +1413,13 @@ def _is_modulo(node: ast.expr) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
 
 
+def _guarded(guard: str, sign: str, outer: str) -> str:
+    """`Use.guard` in the branch of a condition in which `sign` says that the parameter of `guard` is None."""
+    if not guard:
+        return outer
+    return guard[1:] if guard[0] == sign else outer or f"!{guard[1:]}"
+
+
 def _given(node: ast.Call) -> str:
     """What a call passes, as `Use.given` holds it."""
     if not node.args and not node.keywords:
@@ -1422,9 +1429,9 @@ def _given(node: ast.Call) -> str:
         for arg in node.args
     )
     names = ",".join(
-        keyword.arg
+        keyword.arg or "**"
         for keyword in node.keywords
-        if keyword.arg and not (type(keyword.value) is ast.Constant and keyword.value.value is None)
+        if not (type(keyword.value) is ast.Constant and keyword.value.value is None)
     )
     return f"{positions}|{names}"
 

@@ -451,9 +451,12 @@ class Resolver:
 
     def _module_attribute(self, index: int, name: str) -> Values:
         file = self.files[index]
-        if name in file.facts.scopes[0].names:
-            return self.values(file, file.facts.scopes[0].names[name])
-        found = self.index.submodule(index, name)
+        held = file.facts.scopes[0].names.get(name)
+        if held is not None:
+            values = self.values(file, held)
+            if values or file.ops[held] != f.MEMBER or file.text(held) != f":{name}":
+                return values
+        found = self.index.submodule(index, name)  # `from . import name` means itself while it is being answered
         if found is not None:
             return (Module(found),)
         return self._starred(file, name) if file.facts.stars else NONE
@@ -686,7 +689,13 @@ class Resolver:
 
     def _enter(self, file: LoadedFile, ref: int) -> Values:
         dunder = "__aenter__" if file.ops[ref] == f.AENTER else "__enter__"
-        return self._join(self._entered(value, dunder) for value in self.values(file, file.bases[ref]))
+        values = self.values(file, file.bases[ref])
+        if len(values) > 1:  # of a sync and an async twin, the statement names the one that is meant
+            values = tuple(value for value in values if self._can_enter(value, dunder)) or values
+        return self._join(self._entered(value, dunder) for value in values)
+
+    def _can_enter(self, value: Value, dunder: str) -> bool:
+        return not isinstance(value, Instance) or bool(self._instance_attribute(value.key, dunder))
 
     def _entered(self, value: Value, dunder: str) -> Values:
         if isinstance(value, Pending):

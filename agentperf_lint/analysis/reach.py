@@ -57,6 +57,7 @@ _BUFFER_READERS = frozenset(
         "soundfile numpy pydub"
     ).split()
 )
+_NO_WAIT = frozenset({"WNOHANG", "MSG_DONTWAIT"})  # flags that make a call return at once
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
 _BATCH_NAME = re.compile(
@@ -377,8 +378,8 @@ class Reach:
     def _plausible(self, edges: list[Edge], use: f.Use) -> Iterator[Edge]:
         """Of several things that a name can be, those that fit: what is awaited is no sync function, and vice versa."""
         awaited = bool(use.flags & (f.AWAITED | f.FANNED_OUT))
-        if not awaited and any(edge.callee >= 0 and edge.sync for edge in edges):
-            edges = [edge for edge in edges if edge.callee < 0 or edge.sync]
+        if any(edge.callee >= 0 and edge.sync is not awaited for edge in edges):
+            edges = [edge for edge in edges if edge.callee < 0 or edge.sync is not awaited]
         for edge in edges:
             if awaited and edge.callee >= 0 and edge.sync and not self._gives_awaitable(edge.callee):
                 continue
@@ -410,6 +411,11 @@ class Reach:
         return self._methods.get(name, [])
 
     def _gives_awaitable(self, key: int) -> bool:
+        """Whether what the sync function returns can be awaited; unknown results can."""
+        scope, file = self.resolver.scope(key), self.resolver.file_of(key)
+        declared = scope.annotation
+        if file.ops[declared] == f.LITERAL and file.text(declared) == "None" and not scope.decorators:
+            return False
         results = self.resolver.results(key)
         return not results or any(
             isinstance(value, Pending) or (isinstance(value, External) and value.name.startswith("asyncio."))
@@ -530,6 +536,7 @@ class Reach:
             sink is not None
             and not self._is_prefetched(value, file, file.bases[use.ref])
             and not self._in_memory(sink, file, use.ref)
+            and not any(self._last_name(file, ref) in _NO_WAIT for ref in file.args.get(use.ref, ()))
         ):
             yield self._sink(sink, value.name, index, use, caller, "definite", repeats)
         yield from self._offload_edges(value, file, index, use, caller)
@@ -766,7 +773,7 @@ class Reach:
                     continue
                 weaker = at_most(effect.confidence, edge.confidence)
                 branches = effect.branches + self._branches(edge)
-                if self._is_far(effect, branches):
+                if self._is_far(effect, branches) or (effect.branches and self._is_hub(key)):
                     weaker = "possible"
                 effects[edge.caller] = Effect(
                     effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches
@@ -777,20 +784,39 @@ class Reach:
         return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 11])
 
     def _avoids(self, edge: Edge, effect: Effect) -> bool:
-        """Whether the call passes the argument whose absence alone leads to the effect."""
+        """Whether the call passes the argument whose absence alone leads to the effect, or not the one that must be."""
         file = self.files[effect.edge.file]
         guard = file.strings[file.uses[effect.edge.use * f.USE_STRIDE + 11]]
         if not guard or edge.callee != effect.edge.caller:
             return False
         caller = self.files[edge.file]
-        positions, _, names = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]].partition("|")
-        if guard in names.split(","):
-            return True
+        if not self._is_written_as_call(caller, edge):
+            return False
+        positions, _, listed = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]].partition("|")
+        names = listed.split(",")
+        needed = guard[:1] == "!"
+        if needed and ("*" in positions or "**" in names):
+            return False
+        guard = guard.lstrip("!")
+        if guard in names:
+            return not needed
         params = [param.name for param in self.resolver.scope(edge.callee).params]
         if params[:1] in (["self"], ["cls"]):
             params = params[1:]
         position = params.index(guard) if guard in params else len(positions)
-        return "*" not in positions and positions[position : position + 1] == "x"
+        if "*" in positions:
+            return False
+        return (positions[position : position + 1] == "x") is not needed
+
+    def _is_written_as_call(self, file: LoadedFile, edge: Edge) -> bool:
+        """Whether the arguments at the edge are those of its callee: a call of it, or of its class."""
+        use = file.use(edge.use)
+        if use.kind != f.USE_CALL:
+            return False
+        return any(
+            isinstance(value, Class) or (isinstance(value, Function) and value.key == edge.callee)
+            for value in self.resolver.values(file, file.bases[use.ref])
+        )
 
     def _is_batched(self, edge: Edge) -> bool:
         return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.BATCHED)
