@@ -123,6 +123,7 @@ ARGUMENTS_MATTER = frozenset(
         "objects_or_404",
         "Annotated",
         "ContextVar",
+        "socket",
         "field",
         "Field",
         "mapped_column",
@@ -189,6 +190,7 @@ class _Frame:
         "recording",
         "scope",
         "seen",
+        "selected",
     )
 
     def __init__(self, kind: int, index: int, scope: f.Scope, parent: _Frame | None) -> None:
@@ -203,6 +205,7 @@ class _Frame:
         self.loop = -1
         self.branch = 0
         self.batch = 0
+        self.selected = 0
         self.guard = ""
         self.recording = kind in (f.FUNCTION, f.LAMBDA)
         self.globals: set[str] = set()
@@ -381,6 +384,8 @@ class Extractor:
             flags |= f.CONDITIONAL
         if frame.batch:
             flags |= f.BATCHED
+        if frame.selected:
+            flags |= f.SELECTED
         strings = self.string_index
         self.uses += (
             frame.index,
@@ -992,7 +997,7 @@ class Extractor:
         name = test.attr if type(test) is ast.Attribute else test.id if type(test) is ast.Name else ""
         recording = frame.recording
         elsewhere = _other_thread_branch(test) or self._no_loop_branch(test)
-        batch = _counts_to_a_batch(test)
+        batch, selected = _counts_to_a_batch(test), _selects_by_text(test)
         if name == "TYPE_CHECKING":
             frame.recording = False
         else:
@@ -1005,9 +1010,11 @@ class Extractor:
         guard, frame_guard = self._none_guard(test), frame.guard
         frame.branch += 1
         frame.batch += batch
+        frame.selected += selected
         frame.guard = _guarded(guard, "+", frame_guard)
         ends = self.body(node.body)
         frame.batch -= batch
+        frame.selected -= selected
         after = frame.env
         if narrowed and not ends:
             self._widen(narrowed, before, after)
@@ -1389,6 +1396,16 @@ def _other_thread_branch(test: ast.expr) -> str:
             if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
                 return "body" if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)) else "orelse"
     return ""
+
+
+def _selects_by_text(test: ast.expr) -> bool:
+    """`kind == "sqlite"`, alone or as a part of an `and`: one of several ways that only some callers take."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(_selects_by_text(value) for value in test.values)
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.Eq):
+        return False
+    compared = test.comparators[0]
+    return isinstance(compared, ast.Constant) and isinstance(compared.value, str)
 
 
 def _counts_to_a_batch(test: ast.expr) -> bool:

@@ -69,6 +69,9 @@ _SAME_AS_ARGUMENT = frozenset(
 _DEPENDS = frozenset(
     {"fastapi.Depends", "fastapi.Security", "fastapi.params.Depends", "faststream.Depends", "taskiq.TaskiqDepends"}
 )
+_SENDS_TASK = frozenset({"delay", "apply_async"})
+_TASKS = frozenset({"task", "shared_task"})  # decorators that make a function a task of celery
+_MANAGERS = frozenset({"objects", "_default_manager", "_base_manager"})
 _EAGER = ("select_related", "prefetch_related", "options")
 
 _ONE_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
@@ -433,14 +436,21 @@ class Resolver:
             return (External(f"builtins.list.{name}", False, value.elements),)
         if isinstance(value, Partial) and name == "func":
             return value.targets
+        if isinstance(value, Function) and name in _SENDS_TASK and self.decorator_names(value.key) & _TASKS:
+            return (External(f"celery.Task.{name}"),)
         return NONE
 
     def _external_attribute(self, value: External, name: str) -> Values:
+        if name in _MANAGERS and not value.instance and self._is_foreign_class(value.name):
+            return (External(MANAGER, True, (External(value.name, True),)),)  # a model of another distribution
         key = (value.name, value.instance, name)
         full = self._external_names.get(key)
         if full is None:
             full = self._external_names[key] = self._external_name(value.name, value.instance, name)
         return (External(full, False, value.elements),)
+
+    def _is_foreign_class(self, name: str) -> bool:
+        return _is_class_name(name) and not self.catalogue.knows(name)
 
     def _external_name(self, owner: str, instance: bool, name: str) -> str:
         if not instance and not _is_class_name(owner):
@@ -468,7 +478,7 @@ class Resolver:
         return self._orm_attribute(key, name)
 
     def _orm_attribute(self, key: int, name: str) -> Values:
-        if name in ("objects", "_default_manager", "_base_manager") and self.derives(key, MODEL):
+        if name in _MANAGERS and self.derives(key, MODEL):
             return (External(MANAGER, True, (Instance(key),)),)
         return NONE
 
@@ -621,7 +631,8 @@ class Resolver:
             return self._returned(called, value, file, args) if called is not None else NONE
         if last in _RELATION_FIELDS and args:
             return (External(name, True, self._held_by(file, args[0])),)
-        return (External(name if _is_class_name(name) else f"{name}()", True),)
+        is_class = _is_class_name(name) or name in self.catalogue.bases
+        return (External(name if is_class else f"{name}()", True),)
 
     def _special_call(self, name: str, last: str, file: LoadedFile, args: Seq[int]) -> Values | None:
         if not args:

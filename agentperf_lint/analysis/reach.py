@@ -41,7 +41,7 @@ _FAMILIES: tuple[Family, ...] = ("blocking", "loop")
 _REACH: dict[Family, int] = {"blocking": MAX_HELPERS, "loop": MAX_LOOP_HOPS}  # calls
 _UNLIMITED: dict[Family, int] = {"blocking": MAX_DEPTH, "loop": MAX_LOOP_HOPS}
 MAX_NAMESAKES = 3  # methods that share a distinctive name, all taken for what is called on an unknown receiver
-MAX_CALLERS = 10  # of a helper that reaches the sink in a branch only, like a logger with many back ends
+MAX_CALLERS = 10  # of a helper that reaches the sink for one kind of caller only, like a logger with many back ends
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
@@ -773,7 +773,7 @@ class Reach:
                     continue
                 weaker = at_most(effect.confidence, edge.confidence)
                 branches = effect.branches + self._branches(edge)
-                if self._is_far(effect, branches) or (effect.branches and self._is_hub(key)):
+                if self._is_far(effect, branches) or self._is_one_way_of_hub(effect):
                     weaker = "possible"
                 effects[edge.caller] = Effect(
                     effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches
@@ -831,9 +831,10 @@ class Reach:
         """Whether a call of a function with this effect says little about what happens at the caller."""
         return effect.sink.kind in _NEAR_ONLY or effect.depth > MAX_HELPERS or branches >= MAX_BRANCHES
 
-    def _is_hub(self, key: int) -> bool:
-        """Whether very many places call the function: what it does in a branch, it does not do for most of them."""
-        return len(self.into.get(key, ())) > MAX_CALLERS
+    def _is_one_way_of_hub(self, effect: Effect) -> bool:
+        """Whether very many places call the function and it does this for one kind of them, like a logger's back end."""
+        flags = self.files[effect.edge.file].uses[effect.edge.use * f.USE_STRIDE + 7]
+        return bool(flags & f.SELECTED) and len(self.into.get(effect.edge.caller, ())) > MAX_CALLERS
 
     # -- reports ------------------------------------------------------------------------------------
 
@@ -856,22 +857,31 @@ class Reach:
                     continue
                 sink = effect.sink if effect is not None else edge.sink
                 assert sink is not None
-                rank = _rank(self._weaker(edge, effect), sink.severity)
+                rank = _rank(self._weaker(edge, effect, effects), sink.severity)
                 if edge.use not in best or rank < best[edge.use][0]:
                     best[edge.use] = (rank, edge, effect)
-            for _, edge, effect in best.values():
-                self._suspect(edge, effect, "")
+            for (possible, _), edge, effect in best.values():
+                self._suspect(edge, effect, "", weak=bool(possible))
 
-    def _weaker(self, edge: Edge, effect: Effect | None) -> Confidence:
+    def _weaker(self, edge: Edge, effect: Effect | None, effects: dict[int, Effect]) -> Confidence:
         if effect is None:
             return edge.confidence
-        if self._is_far(effect, effect.branches) or (effect.branches and self._is_hub(edge.callee)):
+        if self._is_far(effect, effect.branches) or self._is_one_way_of_hub(effect):
+            return "possible"
+        if any(self._is_exception(step, effects) for step in _edges_towards_sink(edge, effect)):
             return "possible"
         return at_most(effect.confidence, edge.confidence)
 
+    def _is_exception(self, edge: Edge, effects: dict[int, Effect]) -> bool:
+        """Whether of several implementations that the edge can lead to most have no such effect."""
+        if edge.callee < 0 or edge.confidence != "likely":
+            return False
+        twins = [each.callee for each in self.edges[edge.caller] if each.use == edge.use and each.callee >= 0]
+        return 2 * sum(callee in effects for callee in twins) < len(twins)
+
     def _report_loops(self, effects: dict[int, Effect]) -> None:
         for edges in self.edges.values():
-            best: dict[int, tuple[int, Edge, Effect | None, f.LoopFact | None]] = {}
+            best: dict[int, tuple[tuple[bool, int], Edge, Effect | None, f.LoopFact | None]] = {}
             for edge in edges:
                 if edge.code in ("APL120", "APL122"):
                     continue
@@ -887,11 +897,12 @@ class Reach:
                 loop = self._loop_of(file, use)
                 if loop is None and not edge.repeats:
                     continue
-                depth = effect.depth if effect is not None else 0
-                if edge.use not in best or depth < best[edge.use][0]:
-                    best[edge.use] = (depth, edge, effect, loop)
-            for _, edge, effect, loop in best.values():
-                self._report_loop(edge, effect, loop)
+                weak = self._weaker(edge, effect, effects) == "possible"
+                rank = (weak, effect.depth if effect is not None else 0)
+                if edge.use not in best or rank < best[edge.use][0]:
+                    best[edge.use] = (rank, edge, effect, loop)
+            for (weak, _), edge, effect, loop in best.values():
+                self._report_loop(edge, effect, loop, weak)
 
     def _loop_of(self, file: LoadedFile, use: f.Use) -> f.LoopFact | None:
         """The innermost loop around the use that is not over a handful of written-out elements."""
@@ -925,7 +936,7 @@ class Reach:
             and file.text(ref) != "generator"
         )
 
-    def _report_loop(self, edge: Edge, effect: Effect | None, loop: f.LoopFact | None) -> None:
+    def _report_loop(self, edge: Edge, effect: Effect | None, loop: f.LoopFact | None, weak: bool) -> None:
         file = self.files[edge.file]
         use = file.use(edge.use)
         sink = effect.sink if effect is not None else edge.sink
@@ -942,14 +953,16 @@ class Reach:
             if loop is None
             else Loop(_LOOP_KINDS[loop.kind], loop.line, loop.end_line)
         )
-        self._suspect(edge, effect, code, place)
+        self._suspect(edge, effect, code, place, weak=weak)
 
-    def _suspect(self, edge: Edge, effect: Effect | None, code: str, loop: Loop | None = None) -> None:
+    def _suspect(
+        self, edge: Edge, effect: Effect | None, code: str, loop: Loop | None = None, *, weak: bool = False
+    ) -> None:
         file = self.files[edge.file]
         use = file.use(edge.use)
         sink = effect.sink if effect is not None else edge.sink
         assert sink is not None
-        confidence = self._weaker(edge, effect)
+        confidence = "possible" if weak else edge.confidence if effect is None else at_most(effect.confidence, edge.confidence)
         if CONFIDENCES.index(confidence) < self.least:
             return
         if not code:
@@ -1001,6 +1014,14 @@ class Reach:
         return Step(
             self.display(file.path), use.line, self.resolver.qualified_name(edge.caller), file.strings[use.written]
         )
+
+
+def _edges_towards_sink(edge: Edge, effect: Effect) -> Iterator[Edge]:
+    yield edge
+    step: Effect | None = effect
+    while step is not None:
+        yield step.edge
+        step = step.then
 
 
 def _applies(edge: Edge, family: Family) -> bool:

@@ -96,7 +96,7 @@ _STREAMS = frozenset(
     {
         "websocket", "ws", "socket", "stream", "subscription", "consumer", "pubsub", "listen", "listener",
         "message", "event", "queue", "channel", "receive", "watch", "notification", "update", "frame",
-        "change",
+        "change", "body",
     }
 )  # fmt: skip
 _WAITS = frozenset({"sleep", "throttle", "rate_limit", "wait_for_token", "wait_for_slot"})
@@ -117,7 +117,8 @@ _DDL = re.compile(
 _BEFORE_IDENTIFIER = re.compile(
     r"\b(from|into|update|table|join|index|view|exists|schema|database|pragma)\s+[\"'`\[]?$", re.IGNORECASE
 )
-_ENTITY_CALLS = frozenset({"query", "select", "insert", "update", "delete", "count"})
+_ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update", "delete", "count"})
+_CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
 
 
@@ -393,7 +394,20 @@ class LoopJudge:
             return "another server each time"
         if self._runs_another_statement():
             return "another statement each time"
+        if self._is_fallback():
+            return "a way out after the batch has failed"
         return ""
+
+    def _is_fallback(self) -> bool:
+        """Whether the loop runs only after an attempt with all that it is over, in one call, has failed."""
+        for handler, tried in pairwise(self.path[self.path.index(self.loop.node) :]):
+            if isinstance(handler, cst.FunctionDef):
+                return False
+            if isinstance(handler, cst.ExceptHandler) and isinstance(tried, cst.Try):
+                whole = names_in(self.loop.iterable)
+                calls = (part for part in walk(tried.body) if isinstance(part, cst.Call))
+                return any(whole & names_in(arg.value) for call in calls for arg in call.args)
+        return False
 
     def _waits(self) -> bool:
         pauses = (call for call in self.block.calls if last_name(call.func) in _WAITS)
@@ -461,6 +475,8 @@ class LoopJudge:
         if not self.is_direct:
             return False
         statement = self._statement()
+        if isinstance(statement, cst.Call) and _CONSTRUCTS.fullmatch(last_name(statement.func)):
+            return True
         return bool(_DDL.match(text_of(statement))) or _names_identifier(statement, tainted)
 
     def _takes_statement(self, call: cst.Call) -> bool:
