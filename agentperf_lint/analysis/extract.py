@@ -1434,7 +1434,8 @@ def _guarded(guard: str, sign: str, outer: str) -> str:
     """`Use.guard` in the branch of a condition in which `sign` says that the parameter of `guard` is None."""
     if not guard:
         return outer
-    return guard[1:] if guard[0] == sign else outer or f"!{guard[1:]}"
+    inner = guard[1:] if guard[0] == sign else f"!{guard[1:]}"
+    return f"{outer}&{inner}" if outer else inner
 
 
 def _given(node: ast.Call) -> str:

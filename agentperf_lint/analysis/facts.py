@@ -74,7 +74,7 @@ class Use(NamedTuple):
 
     `terminal` and `written` are indices into the strings: the last name of what is called after locals
     were replaced ("" when several or none are possible), and the callee as the source has it. So are `guard`,
-    the parameter of the function that is None when this runs ("" for none; `!name`: that is not None), and `given`,
+    the parameters of the function that are None when this runs (`!name`: that is not None; joined by `&`), and `given`,
     the arguments: a character per position (`_` for None, `*` for unpacking), a `|`, and the names of those that are
     not None (`**` for unpacking).
     """

@@ -72,12 +72,13 @@ _DEPENDS = frozenset(
 _SENDS_TASK = frozenset({"delay", "apply_async"})
 _TASKS = frozenset({"task", "shared_task"})  # decorators that make a function a task of celery
 _MANAGERS = frozenset({"objects", "_default_manager", "_base_manager"})
-_EAGER = ("select_related", "prefetch_related", "options")
+EAGER = ("select_related", "prefetch_related", "options")
 
 _ONE_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
 _RELATION_FIELDS = _ONE_RELATIONS | {"ManyToManyField"}
 
 MANAGER, QUERY_SET, MODEL = "django.db.models.Manager", "django.db.models.QuerySet", "django.db.models.Model"
+PEEWEE_MODEL = "peewee.Model"
 
 
 class Kind(Enum):
@@ -474,8 +475,16 @@ class Resolver:
     def _class_attribute(self, key: int, name: str) -> Values:
         found = self.lookup(key, name)
         if found:
-            return tuple(Function(v.key, key) if isinstance(v, Function) else v for v in found)
+            return tuple(self._of_class(value, key) for value in found)
         return self._orm_attribute(key, name)
+
+    def _of_class(self, value: Value, key: int) -> Value:
+        """A function, or one that a class of a library has, as read from the class `key`: `Book.select`."""
+        if isinstance(value, Function):
+            return Function(value.key, key)
+        if isinstance(value, External) and not value.instance and not value.elements:
+            return External(value.name, False, (Instance(key),))
+        return value
 
     def _orm_attribute(self, key: int, name: str) -> Values:
         if name in _MANAGERS and self.derives(key, MODEL):
@@ -862,12 +871,13 @@ class Resolver:
     def is_abstract(self, key: int) -> bool:
         return bool(self.scope(key).flags & f.TRIVIAL) or "abstractmethod" in self.decorator_names(key)
 
-    def is_eager(self, file: LoadedFile, ref: int) -> bool:
-        """Whether the chain that leads to `ref` loads relations with the rows."""
+    def is_eager(self, file: LoadedFile, ref: int, loaders: tuple[str, ...] = EAGER) -> bool:
+        """Whether the chain that leads to `ref` loads relations with the rows, by one of `loaders`."""
         while ref:
-            if file.ops[ref] == f.ATTR and file.text(ref) in _EAGER:
+            if file.ops[ref] == f.ATTR and file.text(ref) in loaders:
                 return True
-            if any(self.is_eager(file, arg) for arg in file.args.get(ref, ()) if file.ops[arg] in (f.CALL, f.ATTR)):
+            args = [arg for arg in file.args.get(ref, ()) if file.ops[arg] in (f.CALL, f.ATTR)]
+            if any(self.is_eager(file, arg, loaders) for arg in args):
                 return True
             if file.ops[ref] in (f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER, f.NAME):
                 return False

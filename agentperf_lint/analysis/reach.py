@@ -14,7 +14,18 @@ from collections.abc import Sequence as Seq
 from typing import Literal, NamedTuple
 
 from agentperf_lint.analysis import facts as f
-from agentperf_lint.analysis.infer import MANAGER, MODEL, NONE, QUERY_SET, SCOPE_BITS, Kind, LoadedFile, Resolver
+from agentperf_lint.analysis.infer import (
+    EAGER,
+    MANAGER,
+    MODEL,
+    NONE,
+    PEEWEE_MODEL,
+    QUERY_SET,
+    SCOPE_BITS,
+    Kind,
+    LoadedFile,
+    Resolver,
+)
 from agentperf_lint.analysis.values import (
     Class,
     External,
@@ -72,6 +83,7 @@ def _relation(name: str, batch: str) -> Sink:
 
 
 DJANGO_RELATION = _relation("django.db.models.ForeignKey", "select_related() in the query")
+PEEWEE_RELATION = _relation("peewee.ForeignKeyField", "join() in the query, or prefetch()")
 SQLALCHEMY_RELATION = _relation("sqlalchemy.orm.relationship", "selectinload() or joinedload() in the query")
 
 
@@ -143,6 +155,7 @@ class Reach:
         self._depths: dict[Family, dict[int, int]] = {"blocking": {}, "loop": {}}
         self._constructors: dict[int, list[int]] = {}
         self._called: dict[int, dict[int, set[str]]] = {}
+        self._changed: dict[int, set[int]] = {}
         self._aliases: dict[str, set[str]] = defaultdict(set)
         self._subclasses: dict[str, set[str]] = defaultdict(set)
         self._subclass_keys: dict[int, list[int]] | None = None
@@ -612,6 +625,8 @@ class Reach:
         for rule in self.catalogue.convention(receiver, method, head):
             if (rule.when == "awaited" and not awaited) or (rule.when == "sync" and not sync):
                 continue
+            if rule.when == "changed" and not self._is_changed(file, use):
+                continue
             if rule.args and not self._first_argument_matches(file, use.ref, rule.args):
                 continue
             sink = Sink(
@@ -626,6 +641,17 @@ class Reach:
             )
             yield self._sink(sink, written, index, use, caller, rule.confidence)
             return
+
+    def _is_changed(self, file: LoadedFile, use: f.Use) -> bool:
+        """Whether the call, without positional arguments, is on an object of which an attribute is set in the file."""
+        if file.strings[use.given].partition("|")[0]:
+            return False
+        changed = self._changed.get(file.index)
+        if changed is None:
+            kinds, refs = file.uses[1 :: f.USE_STRIDE], file.uses[2 :: f.USE_STRIDE]
+            changed = {file.bases[ref] for kind, ref in zip(kinds, refs) if kind == f.USE_STORE}
+            self._changed[file.index] = changed
+        return file.bases[file.bases[use.ref]] in changed
 
     def _first_argument_matches(self, file: LoadedFile, call: int, pattern: str) -> bool:
         args = file.args.get(call, [])
@@ -693,12 +719,17 @@ class Reach:
                     )
             if name in self._relations and use.loop >= 0 and self._is_lazy_relation(file, base, value, name):
                 relation = f"{self.resolver.scope(value.key).name}.{name}"
-                sink = DJANGO_RELATION if self.resolver.derives(value.key, MODEL) else SQLALCHEMY_RELATION
-                yield self._sink(sink, relation, index, use, caller)._replace(code="APL203")
+                yield self._sink(self._relation_of(value), relation, index, use, caller)._replace(code="APL203")
+
+    def _relation_of(self, row: Instance) -> Sink:
+        if self.resolver.derives(row.key, MODEL):
+            return DJANGO_RELATION
+        return PEEWEE_RELATION if self.resolver.derives(row.key, PEEWEE_MODEL) else SQLALCHEMY_RELATION
 
     def _is_lazy_relation(self, file: LoadedFile, base: int, value: Instance, name: str) -> bool:
         """A relation of a model, read on a row that a query in sight loaded without it."""
-        if not self._comes_from_loop(file, base) or self.resolver.is_eager(file, base):
+        loaders = (*EAGER, "join", "prefetch") if self.resolver.derives(value.key, PEEWEE_MODEL) else EAGER
+        if not self._comes_from_loop(file, base) or self.resolver.is_eager(file, base, loaders):
             return False
         for cls in self.resolver.line(value.key):
             if isinstance(cls, Class) and name in self.resolver.scope(cls.key).names:
@@ -752,9 +783,9 @@ class Reach:
         return effects
 
     def _spread(self, sinks: list[Edge], family: Family, effects: dict[int, Effect], certain: bool) -> None:
-        """Breadth first from the sinks to the callers of the functions that reach them."""
+        """Breadth first from the sinks, first those that always run, to the callers of the functions that reach them."""
         reached: deque[int] = deque()
-        for edge in sinks:
+        for edge in sorted(sinks, key=lambda edge: (self._branches(edge), edge.file, edge.use)):
             if edge.caller not in effects:
                 assert edge.sink is not None
                 effects[edge.caller] = Effect(
@@ -769,22 +800,45 @@ class Reach:
                     continue
                 if (family == "blocking" and not edge.sync) or (family == "loop" and self._is_batched(edge)):
                     continue
-                if self._avoids(edge, effect):
+                met = self._met(edge, effect, family, effects)
+                if met is None:
                     continue
-                weaker = at_most(effect.confidence, edge.confidence)
-                branches = effect.branches + self._branches(edge)
-                if self._is_far(effect, branches) or self._is_one_way_of_hub(effect):
-                    weaker = "possible"
-                effects[edge.caller] = Effect(
-                    effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches
-                )
+                effects[edge.caller] = self._behind(edge, met)
                 reached.append(edge.caller)
+
+    def _behind(self, edge: Edge, effect: Effect) -> Effect:
+        """The effect of the caller whose `edge` leads to a function with `effect`."""
+        weaker = at_most(effect.confidence, edge.confidence)
+        branches = effect.branches + self._branches(edge)
+        if self._is_far(effect, branches) or self._is_one_way_of_hub(effect):
+            weaker = "possible"
+        return Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches)
+
+    def _met(self, edge: Edge, effect: Effect, family: Family, effects: dict[int, Effect]) -> Effect | None:
+        """What the callee does when it is called as `edge` does: `effect`, another one, or nothing."""
+        if not self._avoids(edge, effect):
+            return effect
+        others = (self._direct(other, family, effects) for other in self.edges[edge.callee])
+        return next((other for other in others if other is not None and not self._avoids(edge, other)), None)
+
+    def _direct(self, edge: Edge, family: Family, effects: dict[int, Effect]) -> Effect | None:
+        """The effect that `edge` alone gives its caller."""
+        if family == "loop" and self._is_batched(edge):
+            return None
+        if edge.sink is not None:
+            if not _applies(edge, family):
+                return None
+            return Effect(edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge))
+        effect = effects.get(edge.callee)
+        if effect is None or effect.edge.caller == edge.caller or (family == "blocking" and not edge.sync):
+            return None
+        return None if self._avoids(edge, effect) else self._behind(edge, effect)
 
     def _is_guarded(self, edge: Edge) -> bool:
         return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 11])
 
     def _avoids(self, edge: Edge, effect: Effect) -> bool:
-        """Whether the call passes the argument whose absence alone leads to the effect, or not the one that must be."""
+        """Whether the arguments of the call keep it from the effect: each guard names one that must be None, or not."""
         file = self.files[effect.edge.file]
         guard = file.strings[file.uses[effect.edge.use * f.USE_STRIDE + 11]]
         if not guard or edge.callee != effect.edge.caller:
@@ -792,21 +846,11 @@ class Reach:
         caller = self.files[edge.file]
         if not self._is_written_as_call(caller, edge):
             return False
-        positions, _, listed = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]].partition("|")
-        names = listed.split(",")
-        needed = guard[:1] == "!"
-        if needed and ("*" in positions or "**" in names):
-            return False
-        guard = guard.lstrip("!")
-        if guard in names:
-            return not needed
+        given = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]]
         params = [param.name for param in self.resolver.scope(edge.callee).params]
         if params[:1] in (["self"], ["cls"]):
             params = params[1:]
-        position = params.index(guard) if guard in params else len(positions)
-        if "*" in positions:
-            return False
-        return (positions[position : position + 1] == "x") is not needed
+        return any(_is_given(name.lstrip("!"), given, params) is (name[0] != "!") for name in guard.split("&"))
 
     def _is_written_as_call(self, file: LoadedFile, edge: Edge) -> bool:
         """Whether the arguments at the edge are those of its callee: a call of it, or of its class."""
@@ -850,8 +894,8 @@ class Reach:
                     continue
                 effect = None
                 if edge.callee >= 0:
-                    effect = effects.get(edge.callee)
-                    if effect is None or self._avoids(edge, effect):
+                    effect = self._effect_at(edge, "blocking", effects)
+                    if effect is None:
                         continue
                 elif not _applies(edge, "blocking"):
                     continue
@@ -862,6 +906,10 @@ class Reach:
                     best[edge.use] = (rank, edge, effect)
             for (possible, _), edge, effect in best.values():
                 self._suspect(edge, effect, "", weak=bool(possible))
+
+    def _effect_at(self, edge: Edge, family: Family, effects: dict[int, Effect]) -> Effect | None:
+        effect = effects.get(edge.callee)
+        return None if effect is None else self._met(edge, effect, family, effects)
 
     def _weaker(self, edge: Edge, effect: Effect | None, effects: dict[int, Effect]) -> Confidence:
         if effect is None:
@@ -889,8 +937,8 @@ class Reach:
                 use = file.use(edge.use)
                 if (use.loop < 0 and not edge.repeats) or use.flags & f.ITERABLE:
                     continue
-                effect = effects.get(edge.callee) if edge.callee >= 0 else None
-                if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS or self._avoids(edge, effect)):
+                effect = self._effect_at(edge, "loop", effects) if edge.callee >= 0 else None
+                if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS):
                     continue
                 if (edge.callee < 0 and not _applies(edge, "loop")) or self._is_batched(edge):
                     continue
@@ -1022,6 +1070,18 @@ def _edges_towards_sink(edge: Edge, effect: Effect) -> Iterator[Edge]:
     while step is not None:
         yield step.edge
         step = step.then
+
+
+def _is_given(name: str, given: str, params: Seq[str]) -> bool | None:
+    """Whether a call that passes `given` sets the parameter to something else than None; None where it cannot be told."""
+    positions, _, listed = given.partition("|")
+    names = listed.split(",")
+    if name in names:
+        return True
+    if "*" in positions or "**" in names:
+        return None
+    position = params.index(name) if name in params else len(positions)
+    return positions[position : position + 1] == "x"
 
 
 def _applies(edge: Edge, family: Family) -> bool:

@@ -89,7 +89,7 @@ _ADDRESSES = frozenset(
 _STATEMENTS = frozenset(
     {
         "table", "statement", "stmt", "ddl", "migration", "pragma", "trigger", "extension", "view", "script",
-        "sql", "command",
+        "sql", "command", "column", "constraint",
     }
 )  # fmt: skip
 _STREAMS = frozenset(
@@ -404,9 +404,10 @@ class LoopJudge:
             if isinstance(handler, cst.FunctionDef):
                 return False
             if isinstance(handler, cst.ExceptHandler) and isinstance(tried, cst.Try):
-                whole = names_in(self.loop.iterable)
+                whole = {dotted(part) for part in _parts(self.loop.iterable)} - {""}
                 calls = (part for part in walk(tried.body) if isinstance(part, cst.Call))
-                return any(whole & names_in(arg.value) for call in calls for arg in call.args)
+                given = (part for call in calls for arg in call.args for part in walk(arg.value))
+                return any(dotted(part) in whole for part in given)
         return False
 
     def _waits(self) -> bool:

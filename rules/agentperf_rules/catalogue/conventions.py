@@ -103,6 +103,7 @@ orm.convention(ANY, "delete_instance", write=True, batch="one delete() with .in_
 orm.convention(CLASS, "get_or_none get_or_create update_or_create", when="awaited")
 orm.convention(CLASS, "get_or_none get_by_id")
 orm.convention(CLASS, "get create", when="awaited", confidence="possible")
+orm.convention(r"[a-z]\w*", "save asave", when="changed", write=True, batch=BULK_CREATE)
 orm.convention(r"[a-z]\w*", "save", when="awaited", confidence="possible", write=True)
 orm.convention(r"[a-z]\w*", "save", when="sync", confidence="possible", write=True)
 
