@@ -181,6 +181,7 @@ class _Frame:
         "globals",
         "guard",
         "index",
+        "kept",
         "kind",
         "loaded",
         "loop",
@@ -206,6 +207,7 @@ class _Frame:
         self.branch = 0
         self.batch = 0
         self.selected = 0
+        self.kept = 0
         self.guard = ""
         self.recording = kind in (f.FUNCTION, f.LAMBDA)
         self.globals: set[str] = set()
@@ -386,6 +388,8 @@ class Extractor:
             flags |= f.BATCHED
         if frame.selected:
             flags |= f.SELECTED
+        if frame.kept:
+            flags |= f.KEPT
         strings = self.string_index
         self.uses += (
             frame.index,
@@ -998,6 +1002,8 @@ class Extractor:
         recording = frame.recording
         elsewhere = _other_thread_branch(test) or self._no_loop_branch(test)
         batch, selected = _counts_to_a_batch(test), _selects_by_text(test)
+        filled, returned = _asked_for(test) if frame.globals else ("", "")
+        kept = filled in frame.globals
         if name == "TYPE_CHECKING":
             frame.recording = False
         else:
@@ -1011,10 +1017,12 @@ class Extractor:
         frame.branch += 1
         frame.batch += batch
         frame.selected += selected
+        frame.kept += kept
         frame.guard = _guarded(guard, "+", frame_guard)
         ends = self.body(node.body)
         frame.batch -= batch
         frame.selected -= selected
+        frame.kept -= kept
         after = frame.env
         if narrowed and not ends:
             self._widen(narrowed, before, after)
@@ -1025,6 +1033,8 @@ class Extractor:
         frame.guard = frame_guard
         frame.recording = recording and not (ends and elsewhere == "orelse")
         frame.branch -= 1
+        if ends and returned in frame.globals and not frame.branch:
+            frame.kept += 1
         if ends:
             return other_ends
         frame.env = after if other_ends else self._merge(after, frame.env)
@@ -1396,6 +1406,20 @@ def _other_thread_branch(test: ast.expr) -> str:
             if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
                 return "body" if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)) else "orelse"
     return ""
+
+
+def _asked_for(test: ast.expr) -> tuple[str, str]:
+    """The name that is None, or not, in the body of a condition: ("x", "") for `x is None`, ("", "x") for `x`."""
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and isinstance(test.operand, ast.Name):
+        return test.operand.id, ""
+    if isinstance(test, ast.Name):
+        return "", test.id
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.left, ast.Name):
+        return "", ""
+    compared = test.comparators[0]
+    if not isinstance(compared, ast.Constant) or compared.value is not None:
+        return "", ""
+    return (test.left.id, "") if isinstance(test.ops[0], ast.Is) else ("", test.left.id)
 
 
 def _selects_by_text(test: ast.expr) -> bool:

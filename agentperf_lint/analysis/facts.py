@@ -59,6 +59,7 @@ FANNED_OUT = 64  # inside the arguments of gather, create_task or the like
 ITERABLE = 128  # is itself the iterable of a loop
 CONDITIONAL = 256  # in a branch: an `if`, an `except`, a `case`
 SELECTED = 1024  # in a branch that one value of a text selects: `if backend == "sqlite"`
+KEPT = 2048  # runs once and is kept in a global: `if _table is None: _table = load()`
 BATCHED = 512  # in a branch that is taken once per batch: `if n % size == 0`, `if len(rows) >= size`
 
 # Kinds of loop.

@@ -867,9 +867,9 @@ class Reach:
 
     def _branches(self, edge: Edge) -> int:
         """Whether the call of `edge` may well not happen when its function runs."""
-        conditional = bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.CONDITIONAL)
-        cached = bool(self.resolver.decorator_names(edge.caller) & _CACHES)
-        return int(conditional) + MAX_BRANCHES * cached
+        flags = self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7]
+        cached = bool(flags & f.KEPT or self.resolver.decorator_names(edge.caller) & _CACHES)
+        return int(bool(flags & f.CONDITIONAL)) + MAX_BRANCHES * cached
 
     def _is_far(self, effect: Effect, branches: int) -> bool:
         """Whether a call of a function with this effect says little about what happens at the caller."""
