@@ -1386,11 +1386,16 @@ class Extractor:
             self.loops.tobytes(),
             *self._found_by(),
             [index for index, scope in enumerate(self.scopes) if scope.kind == f.CLASS],
-            [index for index, scope in enumerate(self.scopes) if scope.flags & (f.PROPERTY | f.HIGHER_ORDER)],
+            [index for index, scope in enumerate(self.scopes) if _is_marked(scope)],
             self.stars,
             self._aliases(),
             suppressions(source),
         )
+
+
+def _is_marked(scope: f.Scope) -> bool:
+    """Whether a function runs, or runs others, under other names than its own."""
+    return scope.kind != f.CLASS and bool(scope.decorators or scope.flags & (f.PROPERTY | f.HIGHER_ORDER))
 
 
 def _head(text: str) -> str:

@@ -147,7 +147,8 @@ class FileFacts(msgspec.Struct, array_like=True, gc=False):
 
     `called` has the uses by their terminal name, without those in `unnamed`, which no name leads to (loops, `with`);
     `passed` has them by the attributes that are read on the way, as is `b` in `a.b.c()`.
-    `classes` and `marked` are the scopes of classes and those of functions that are properties or higher-order.
+    `classes` and `marked` are the scopes of classes and those of functions that are properties, higher-order or
+    decorated.
     `aliases` are pairs of a name and another one that is bound to it at module or class level.
     `error` has the line and the reason when the file could not be read; the rest is empty then.
     """

@@ -151,6 +151,7 @@ class Resolver:
         self._lines: dict[int, tuple[Value, ...]] = {}
         self._kinds: dict[int, Kind] = {}
         self._decorators: dict[int, frozenset[str]] = {}
+        self._wrapped: dict[int, list[int]] = {}
         self._star_names: dict[tuple[int, str], Values] = {}
         self._iterated: dict[Value, Values] = {}
         self._open_aliases: set[Alias] = set()
@@ -862,6 +863,19 @@ class Resolver:
                     for result in self._wrappers(value)
                 )
         return False
+
+    def wrappers(self, key: int) -> list[int]:
+        """The sync functions of the project that decorators put in place of the function `key`."""
+        if not self.scope(key).decorators:
+            return []
+        known = self._wrapped.get(key)
+        if known is None:
+            file = self.file_of(key)
+            decorators = (v for ref in self.scope(key).decorators for v in self.values(file, ref))
+            results = (result for v in decorators if isinstance(v, Function) for result in self._wrappers(v))
+            found = {result.key for result in results if isinstance(result, Function) and result.key != key}
+            known = self._wrapped[key] = sorted(each for each in found if self.kind(each) is Kind.SYNC)
+        return known
 
     def _wrappers(self, decorator: Function) -> Values:
         """The functions that a decorator of the project returns."""

@@ -158,6 +158,7 @@ class Reach:
         self._changed: dict[int, set[int]] = {}
         self._aliases: dict[str, set[str]] = defaultdict(set)
         self._subclasses: dict[str, set[str]] = defaultdict(set)
+        self._decorated: dict[str, set[str]] = defaultdict(set)
         self._subclass_keys: dict[int, list[int]] | None = None
         self._classes: list[tuple[int, f.Scope]] = []
         self._properties: set[str] = set()
@@ -199,8 +200,10 @@ class Reach:
                 scope = scopes[index]
                 if scope.flags & f.PROPERTY:
                     self._properties.add(scope.name)
-                else:
+                elif scope.flags & f.HIGHER_ORDER:
                     self._higher_order.append(scope.name)
+                for decorator in scope.decorators:
+                    self._decorated[self._last_name(file, decorator)].add(scope.name)
             for target, name in file.facts.aliases:
                 self._aliases[target].add(name)
         self._readable = self._properties | self._relations
@@ -303,6 +306,12 @@ class Reach:
             if owner >= 0:
                 self._want_class(self.resolver.scope(owner).name, set())
         self._want(scope.name)
+        outer = scope.parent
+        scopes = self.resolver.file_of(key).facts.scopes
+        while outer > 0 and scopes[outer].kind == f.FUNCTION:  # a decorator's inner function runs under other names
+            for name in sorted(self._decorated.get(scopes[outer].name, ())):
+                self._want(name)
+            outer = scopes[outer].parent
         if scope.name in self._properties:
             self._resolve_middles(scope.name)
 
@@ -476,6 +485,8 @@ class Reach:
             if not sync and use.flags & f.DISCARDED:
                 continue
             yield Edge(caller, caller >> SCOPE_BITS, index, key, None, "", at_most(sure, confidence), sync, repeats)
+            for wrapper in self.resolver.wrappers(key) if sync else ():
+                yield Edge(caller, caller >> SCOPE_BITS, index, wrapper, None, "", "likely", True, repeats)
             if use.kind == f.USE_CALL and self.resolver.scope(key).flags & f.HIGHER_ORDER:
                 yield from self._passed_edges(key, function, index, use, caller)
 
