@@ -235,6 +235,7 @@ class Extractor:
         self.loops = array("i")
         self.loop_count = 0
         self.stars: list[tuple[int, str]] = []
+        self.stores: set[int] = set()
         self.fan_out = 0
         self.global_names: set[str] = set()
         for match in _GLOBAL.finditer(source) if b"global" in source else ():
@@ -662,7 +663,14 @@ class Extractor:
         ref = self.ref_with(f.CALL, callee, "", args, keywords)
         if self.frame.recording and terminal is not None:
             written = self._written(func)
-            if not self._cannot_matter(callee, terminal, written, args, keywords):
+            asks_store = (
+                self.frame.loop >= 0
+                and bool(flags & f.AWAITED or self.fan_out)
+                and f.STORE_CALL.fullmatch(written) is not None
+            )
+            if asks_store:
+                self.stores.add(len(self.uses) // f.USE_STRIDE)
+            if asks_store or not self._cannot_matter(callee, terminal, written, args, keywords):
                 self._use(f.USE_CALL, ref, node, flags, terminal, written, _given(node))
         return ref
 
@@ -1357,7 +1365,7 @@ class Extractor:
         strings, uses = self.strings, self.uses
         columns = (uses[1 :: f.USE_STRIDE], uses[9 :: f.USE_STRIDE], uses[10 :: f.USE_STRIDE])
         for index, (kind, terminal, written) in enumerate(zip(*columns)):
-            if kind == f.USE_ENTER or kind == f.USE_ITERATE:
+            if kind == f.USE_ENTER or kind == f.USE_ITERATE or index in self.stores:
                 unnamed.append(index)
             else:
                 called.setdefault(strings[terminal], []).append(index)

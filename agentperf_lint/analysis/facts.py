@@ -67,6 +67,11 @@ FOR, ASYNC_FOR, WHILE, COMPREHENSION = 0, 1, 2, 3
 
 # Nobody calls two unrelated things `list_gateway_endpoints`.
 DISTINCTIVE = re.compile(r"(?=\w{16})[a-z]\w*_\w+_\w+")
+# A method of a project's own store, whose name says that it looks up or writes rows.
+STORE_CALL = re.compile(
+    r"(?:.*\.)?\w*(?:store|storage|repo|repository|dao)\."
+    r"(?:get|find|fetch|load|read|list|count|lookup|save|create|insert|update|delete|remove|upsert|add|set)_\w+"
+)
 SMALL_LOOP = 8  # elements; a loop over no more constants than this is not "one query per element"
 
 
@@ -145,7 +150,8 @@ class Scope(msgspec.Struct, array_like=True, gc=False):
 class FileFacts(msgspec.Struct, array_like=True, gc=False):
     """The facts of one file. `ops`, `bases`, `texts` are the columns of the reference table.
 
-    `called` has the uses by their terminal name, without those in `unnamed`, which no name leads to (loops, `with`);
+    `called` has the uses by their terminal name, without those in `unnamed`, which no name leads to (loops, `with`,
+    what awaits a `STORE_CALL` in a loop);
     `passed` has them by the attributes that are read on the way, as is `b` in `a.b.c()`.
     `classes` and `marked` are the scopes of classes and those of functions that are properties, higher-order or
     decorated.

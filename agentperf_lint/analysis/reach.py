@@ -244,7 +244,7 @@ class Reach:
                 self._want(alias)
 
     def _resolve_always(self) -> None:
-        """Uses that no name leads to: `with`, loops, and callees that are computed."""
+        """Uses that no name leads to: `with`, loops, calls of stores, and callees that are computed."""
         for file in self.files:
             for index in file.facts.unnamed:
                 self._resolve(file, index)
@@ -631,7 +631,7 @@ class Reach:
         if not head:
             return
         receiver = head.rpartition(".")[2]
-        awaited = bool(use.flags & f.AWAITED)
+        awaited = bool(use.flags & (f.AWAITED | f.FANNED_OUT))
         sync = not use.flags & _SYNC
         for rule in self.catalogue.convention(receiver, method, head):
             if (rule.when == "awaited" and not awaited) or (rule.when == "sync" and not sync):

@@ -114,6 +114,10 @@ orm.convention(REPOSITORY, "get get_by_id find_by_id get_one find_one fetch_by_i
 orm.convention(REPOSITORY, "save create insert update delete upsert add", when="awaited", write=True)
 orm.convention(REPOSITORY, "get_by_id find_by_id find_one", confidence="possible")
 
+STORES = r"\w*(?:store|storage|repo|repository|dao)"
+orm.convention(STORES, "get_* find_* fetch_* load_* read_* list_* count_* lookup_*", when="awaited")
+orm.convention(STORES, "save_* create_* insert_* update_* delete_* remove_* upsert_* add_* set_*", when="awaited", write=True)
+
 # -- Prisma and document stores -----------------------------------------------------------------------
 
 IN_FILTER = "find_many() with an `in` filter"

@@ -92,7 +92,8 @@ class Convention(NamedTuple):
     """What a call means when the receiver's type is unknown and its name follows a strong convention.
 
     `receiver` is a regular expression that must match the whole last segment of the receiver
-    (`self._db_session` -> `_db_session`), `methods` are the method names. `when` restricts it to calls that are awaited,
+    (`self._db_session` -> `_db_session`), `methods` are the method names (`get_*`: all that
+    start so). `when` restricts it to calls that are awaited,
     to calls whose result is used at once without `await` (`sync`), to calls without positional arguments on an object of
     which the function sets an attribute (`changed`), or to none of these. `args` is a regular expression that must
     match from the start of the first argument's source when not empty, `head` one that must be found in all that is
