@@ -1010,8 +1010,7 @@ class Extractor:
         recording = frame.recording
         elsewhere = _other_thread_branch(test) or self._no_loop_branch(test)
         batch, selected = _counts_to_a_batch(test), _selects_by_text(test)
-        filled, returned = _asked_for(test) if frame.globals else ("", "")
-        kept = filled in frame.globals
+        kept = self._asks_what_is_kept(test)
         if name == "TYPE_CHECKING":
             frame.recording = False
         else:
@@ -1025,12 +1024,12 @@ class Extractor:
         frame.branch += 1
         frame.batch += batch
         frame.selected += selected
-        frame.kept += kept
+        frame.kept += kept < 0
         frame.guard = _guarded(guard, "+", frame_guard)
         ends = self.body(node.body)
         frame.batch -= batch
         frame.selected -= selected
-        frame.kept -= kept
+        frame.kept -= kept < 0
         after = frame.env
         if narrowed and not ends:
             self._widen(narrowed, before, after)
@@ -1041,7 +1040,7 @@ class Extractor:
         frame.guard = frame_guard
         frame.recording = recording and not (ends and elsewhere == "orelse")
         frame.branch -= 1
-        if ends and returned in frame.globals and not frame.branch:
+        if ends and kept > 0 and not frame.branch:
             frame.kept += 1
         if ends:
             return other_ends
@@ -1073,6 +1072,40 @@ class Extractor:
         none = self._literal(type(None))
         given = any(param.name == node.id and param.default == none for param in frame.scope.params)
         return sign + str(node.id) if given else ""
+
+    def _asks_what_is_kept(self, test: ast.expr) -> int:
+        """-1 when the body runs where nothing has been kept in a global yet, 1 when it runs where something has been."""
+        kind = type(test)
+        if kind is ast.Name:
+            return int(self._is_kept(test.id))  # type: ignore[attr-defined]
+        if kind is ast.UnaryOp and type(test.op) is ast.Not and type(test.operand) is ast.Name:  # type: ignore[attr-defined]
+            return -int(self._is_kept(test.operand.id))  # type: ignore[attr-defined]
+        if kind is not ast.Compare or len(test.ops) != 1:  # type: ignore[attr-defined]
+            return 0
+        operator, compared = type(test.ops[0]), test.comparators[0]  # type: ignore[attr-defined]
+        if operator in (ast.In, ast.NotIn):
+            known = type(compared) is ast.Name and self._is_global(compared.id)
+            return 0 if not known else 1 if operator is ast.In else -1
+        asks_none = operator in (ast.Is, ast.IsNot) and type(compared) is ast.Constant and compared.value is None
+        if not asks_none or type(test.left) is not ast.Name or not self._is_kept(test.left.id):  # type: ignore[attr-defined]
+            return 0
+        return -1 if operator is ast.Is else 1
+
+    def _is_global(self, name: str) -> bool:
+        frame = self.frame
+        if frame.kind != f.FUNCTION or name in frame.env or name in frame.params:
+            return False
+        return name in self.module_frame.env
+
+    def _is_kept(self, name: str) -> bool:
+        """Whether the variable is a global that the function sets, or what was looked up in a global: `table.get(key)`."""
+        if name in self.frame.globals:
+            return True
+        nodes = self.nodes
+        looked_up = nodes[self.frame.env.get(name, 0)]
+        if looked_up[0] != f.CALL or nodes[looked_up[1]][0] != f.ATTR or nodes[looked_up[1]][2] != "get":
+            return False
+        return nodes[nodes[looked_up[1]][1]][0] in (f.NAME, f.LITERAL, f.INSTANCE)
 
     def _no_loop_branch(self, test: ast.expr) -> str:
         """The branch of `if running_loop() is None` that runs where there is no event loop."""
@@ -1419,20 +1452,6 @@ def _other_thread_branch(test: ast.expr) -> str:
             if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
                 return "body" if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)) else "orelse"
     return ""
-
-
-def _asked_for(test: ast.expr) -> tuple[str, str]:
-    """The name that is None, or not, in the body of a condition: ("x", "") for `x is None`, ("", "x") for `x`."""
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not) and isinstance(test.operand, ast.Name):
-        return test.operand.id, ""
-    if isinstance(test, ast.Name):
-        return "", test.id
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.left, ast.Name):
-        return "", ""
-    compared = test.comparators[0]
-    if not isinstance(compared, ast.Constant) or compared.value is not None:
-        return "", ""
-    return (test.left.id, "") if isinstance(test.ops[0], ast.Is) else ("", test.left.id)
 
 
 def _selects_by_text(test: ast.expr) -> bool:

@@ -53,6 +53,9 @@ _REACH: dict[Family, int] = {"blocking": MAX_HELPERS, "loop": MAX_LOOP_HOPS}  # 
 _UNLIMITED: dict[Family, int] = {"blocking": MAX_DEPTH, "loop": MAX_LOOP_HOPS}
 MAX_NAMESAKES = 3  # methods that share a distinctive name, all taken for what is called on an unknown receiver
 MAX_CALLERS = 10  # of a helper that reaches the sink for one kind of caller only, like a logger with many back ends
+# What a single implementation of a method does is not what mostly happens, with so many or beside one in memory.
+SEVERAL, MANY = 3, 6
+_IN_MEMORY = re.compile(r"Memory|Null|Noop|NoOp|Dummy")
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
@@ -68,6 +71,7 @@ _BUFFER_READERS = frozenset(
         "soundfile numpy pydub"
     ).split()
 )
+_ENDS = (".commit", ".rollback", ".close")  # of a transaction
 _NO_WAIT = frozenset({"WNOHANG", "MSG_DONTWAIT"})  # flags that make a call return at once
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
@@ -91,7 +95,7 @@ class Edge(NamedTuple):
     """One use, resolved: in `caller` it reaches the sink, or runs the function `callee` (-1 for a sink).
 
     `sync` says that it runs on the caller's thread before the next statement, `repeats` that the use itself
-    runs it once per element.
+    runs it once per element, `decorates` that the callee is what a decorator put around the function that is called.
     """
 
     caller: int
@@ -104,6 +108,7 @@ class Edge(NamedTuple):
     sync: bool
     repeats: bool = False
     code: str = ""
+    decorates: bool = False
 
 
 class Effect(NamedTuple):
@@ -486,7 +491,7 @@ class Reach:
                 continue
             yield Edge(caller, caller >> SCOPE_BITS, index, key, None, "", at_most(sure, confidence), sync, repeats)
             for wrapper in self.resolver.wrappers(key) if sync else ():
-                yield Edge(caller, caller >> SCOPE_BITS, index, wrapper, None, "", "likely", True, repeats)
+                yield Edge(caller, caller >> SCOPE_BITS, index, wrapper, None, "", "likely", True, repeats, "", True)
             if use.kind == f.USE_CALL and self.resolver.scope(key).flags & f.HIGHER_ORDER:
                 yield from self._passed_edges(key, function, index, use, caller)
 
@@ -569,7 +574,7 @@ class Reach:
         if invoker is not None:
             ref = self._argument(file, use.ref, invoker.position, invoker.keyword)
             for target in self.resolver.values(file, ref) if ref else NONE:
-                if not isinstance(target, Class):
+                if not isinstance(target, Class) and target != value:
                     yield from self._run_edges(target, file, index, use, caller, invoker.repeats)
         owner, _, last = value.name.rpartition(".")
         if owner == "builtins" and last in _CONSUMERS and args:
@@ -618,8 +623,23 @@ class Reach:
         ref = self._argument(file, use.ref, offloader.position, offloader.keyword)
         if ref and file.ops[ref] == f.CALL:
             self.offloaded_results.add((file.index, ref))
+        if use.flags & f.AWAITED:  # off the event loop, but still one call per element of a loop
+            for target in self.resolver.values(file, ref) if ref else NONE:
+                yield from self._offloaded_edges(target, index, use, caller)
         if offloader.awaitable and not (offloader.result or offloader.starts_at_once) and use.flags & f.DISCARDED:
             yield self._mistake("APL120", name, index, use, caller)
+
+    def _offloaded_edges(self, target: Value, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        if isinstance(target, Partial):
+            for each in target.targets:
+                yield from self._offloaded_edges(each, index, use, caller)
+        elif isinstance(target, Function):
+            for edge in self._function_edges(target, index, use, caller, of=(Kind.SYNC,)):
+                yield edge._replace(sync=False)
+        elif isinstance(target, External):
+            sink = self.catalogue.sink(target.name)
+            if sink is not None:
+                yield self._sink(sink, target.name, index, use, caller)._replace(sync=False)
 
     def _mistake(self, code: str, name: str, index: int, use: f.Use, caller: int) -> Edge:
         sink = Sink(name, "sync", "high", use="", blocking=False)
@@ -794,9 +814,12 @@ class Reach:
         return effects
 
     def _spread(self, sinks: list[Edge], family: Family, effects: dict[int, Effect], certain: bool) -> None:
-        """Breadth first from the sinks, first those that always run, to the callers of the functions that reach them."""
+        """Breadth first from the sinks to the callers of the functions that reach them.
+
+        First come those that always run; what ends a transaction says less than what was done in it.
+        """
         reached: deque[int] = deque()
-        for edge in sorted(sinks, key=lambda edge: (self._branches(edge), edge.file, edge.use)):
+        for edge in sorted(sinks, key=lambda e: (e.name.endswith(_ENDS), self._branches(e), e.file, e.use)):
             if edge.caller not in effects:
                 assert edge.sink is not None
                 effects[edge.caller] = Effect(
@@ -821,7 +844,7 @@ class Reach:
         """The effect of the caller whose `edge` leads to a function with `effect`."""
         weaker = at_most(effect.confidence, edge.confidence)
         branches = effect.branches + self._branches(edge)
-        if self._is_far(effect, branches) or self._is_one_way_of_hub(effect):
+        if self._is_far(effect, branches) or self._says_little(edge, effect):
             weaker = "possible"
         return Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches)
 
@@ -886,8 +909,10 @@ class Reach:
         """Whether a call of a function with this effect says little about what happens at the caller."""
         return effect.sink.kind in _NEAR_ONLY or effect.depth > MAX_HELPERS or branches >= MAX_BRANCHES
 
-    def _is_one_way_of_hub(self, effect: Effect) -> bool:
-        """Whether very many places call the function and it does this for one kind of them, like a logger's back end."""
+    def _says_little(self, edge: Edge, effect: Effect) -> bool:
+        """Whether the callee does this for some callers only: one way of a hub, or of a decorator."""
+        if edge.decorates:
+            return effect.branches > 0
         flags = self.files[effect.edge.file].uses[effect.edge.use * f.USE_STRIDE + 7]
         return bool(flags & f.SELECTED) and len(self.into.get(effect.edge.caller, ())) > MAX_CALLERS
 
@@ -925,18 +950,22 @@ class Reach:
     def _weaker(self, edge: Edge, effect: Effect | None, effects: dict[int, Effect]) -> Confidence:
         if effect is None:
             return edge.confidence
-        if self._is_far(effect, effect.branches) or self._is_one_way_of_hub(effect):
+        if self._is_far(effect, effect.branches) or self._says_little(edge, effect):
             return "possible"
         if any(self._is_exception(step, effects) for step in _edges_towards_sink(edge, effect)):
             return "possible"
         return at_most(effect.confidence, edge.confidence)
 
     def _is_exception(self, edge: Edge, effects: dict[int, Effect]) -> bool:
-        """Whether of several implementations that the edge can lead to most have no such effect."""
-        if edge.callee < 0 or edge.confidence != "likely":
+        """Whether a single one of several implementations that the edge can lead to has such an effect."""
+        if edge.callee < 0 or edge.confidence != "likely" or edge.decorates:
             return False
-        twins = [each.callee for each in self.edges[edge.caller] if each.use == edge.use and each.callee >= 0]
-        return 2 * sum(callee in effects for callee in twins) < len(twins)
+        twins = {
+            each.callee for each in self.edges[edge.caller] if each.use == edge.use and each.confidence == "likely"
+        }
+        if len(twins) < SEVERAL or sum(callee in effects for callee in twins) != 1:
+            return False
+        return len(twins) >= MANY or any(_IN_MEMORY.search(self.resolver.qualified_name(callee)) for callee in twins)
 
     def _report_loops(self, effects: dict[int, Effect]) -> None:
         for edges in self.edges.values():

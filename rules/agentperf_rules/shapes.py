@@ -399,15 +399,16 @@ class LoopJudge:
         return ""
 
     def _is_fallback(self) -> bool:
-        """Whether the loop runs only after an attempt with all that it is over, in one call, has failed."""
+        """Whether the loop runs only after the advice, one call with all that it is over, was tried and failed."""
         for handler, tried in pairwise(self.path[self.path.index(self.loop.node) :]):
             if isinstance(handler, cst.FunctionDef):
                 return False
             if isinstance(handler, cst.ExceptHandler) and isinstance(tried, cst.Try):
                 whole = {dotted(part) for part in _parts(self.loop.iterable)} - {""}
+                advised = {*re.findall(r"\w+(?=\()", self.suspect.use), last_name(self.node)}
                 calls = (part for part in walk(tried.body) if isinstance(part, cst.Call))
-                given = (part for call in calls for arg in call.args for part in walk(arg.value))
-                return any(dotted(part) in whole for part in given)
+                given = (arg.value for call in calls if last_name(call.func) in advised for arg in call.args)
+                return any(dotted(part) in whole for value in given for part in walk(value))
         return False
 
     def _waits(self) -> bool:
@@ -510,7 +511,8 @@ class LoopJudge:
             limit = "likely"
         if not self._depends():
             limit, reason = "likely", "the same call for every element"
-            if self._is_guarded_by_cache():
+            asks_around = not self.is_direct and self.suspect.code != "APL207"  # "cancelled?", "which settings?"
+            if asks_around or self._is_guarded_by_cache():
                 limit = "possible"
         elif self._is_guarded_by_cache():
             limit = "likely"
