@@ -1105,7 +1105,7 @@ class Extractor:
         looked_up = nodes[self.frame.env.get(name, 0)]
         if looked_up[0] != f.CALL or nodes[looked_up[1]][0] != f.ATTR or nodes[looked_up[1]][2] != "get":
             return False
-        return nodes[nodes[looked_up[1]][1]][0] in (f.NAME, f.LITERAL, f.INSTANCE)
+        return nodes[nodes[looked_up[1]][1]][0] in (f.NAME, f.LITERAL, f.INSTANCE, f.UNION)
 
     def _no_loop_branch(self, test: ast.expr) -> str:
         """The branch of `if running_loop() is None` that runs where there is no event loop."""
