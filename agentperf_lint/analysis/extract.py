@@ -660,6 +660,8 @@ class Extractor:
             self.fan_out -= 1
         if not kept and not self._passes_function(args, keywords):
             args, keywords = _NO_REFS, None
+        elif node.keywords and any(_says_no_wait(keyword) for keyword in node.keywords):
+            flags |= f.NO_WAIT
         ref = self.ref_with(f.CALL, callee, "", args, keywords)
         if self.frame.recording and terminal is not None:
             written = self._written(func)
@@ -726,6 +728,8 @@ class Extractor:
             return self.ref(f.CALL, self.ref(f.ATTR, right, "__truediv__")) if right else 0
         if left and self.nodes[left][0] in (f.TEXT, f.LITERAL):
             return left
+        if type(node.op) is ast.BitOr:
+            return next((ref for ref in (left, right) if self._terminal(ref) in f.NO_WAIT_FLAGS), 0)
         return 0
 
     def _x_boolop(self, node: ast.BoolOp, flags: int) -> int:
@@ -1452,6 +1456,12 @@ def _other_thread_branch(test: ast.expr) -> str:
             if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
                 return "body" if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)) else "orelse"
     return ""
+
+
+def _says_no_wait(keyword: ast.keyword) -> bool:
+    if keyword.arg not in ("wait", "block", "blocking"):
+        return False
+    return isinstance(keyword.value, ast.Constant) and keyword.value.value is False
 
 
 def _selects_by_text(test: ast.expr) -> bool:

@@ -60,6 +60,7 @@ ITERABLE = 128  # is itself the iterable of a loop
 CONDITIONAL = 256  # in a branch: an `if`, an `except`, a `case`
 SELECTED = 1024  # in a branch that one value of a text selects: `if backend == "sqlite"`
 KEPT = 2048  # runs once and is kept in a global: `if _table is None: _table = load()`
+NO_WAIT = 4096  # says so: `wait=False`, `block=False`, `blocking=False`
 BATCHED = 512  # in a branch that is taken once per batch: `if n % size == 0`, `if len(rows) >= size`
 
 # Kinds of loop.
@@ -72,6 +73,7 @@ STORE_CALL = re.compile(
     r"(?:.*\.)?\w*(?:store|storage|repo|repository|dao)\."
     r"(?:get|find|fetch|load|read|list|count|lookup|save|create|insert|update|delete|remove|upsert|add|set)_\w+"
 )
+NO_WAIT_FLAGS = frozenset({"WNOHANG", "MSG_DONTWAIT", "LOCK_NB"})  # constants that make a call return at once
 SMALL_LOOP = 8  # elements; a loop over no more constants than this is not "one query per element"
 
 

@@ -72,7 +72,6 @@ _BUFFER_READERS = frozenset(
     ).split()
 )
 _ENDS = (".commit", ".rollback", ".close")  # of a transaction
-_NO_WAIT = frozenset({"WNOHANG", "MSG_DONTWAIT"})  # flags that make a call return at once
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
 _BATCH_NAME = re.compile(
@@ -565,7 +564,8 @@ class Reach:
             sink is not None
             and not self._is_prefetched(value, file, file.bases[use.ref])
             and not self._in_memory(sink, file, use.ref)
-            and not any(self._last_name(file, ref) in _NO_WAIT for ref in file.args.get(use.ref, ()))
+            and not (use.flags & f.NO_WAIT and sink.kind == "sync")
+            and not any(self._last_name(file, ref) in f.NO_WAIT_FLAGS for ref in file.args.get(use.ref, ()))
         ):
             yield self._sink(sink, value.name, index, use, caller, "definite", repeats)
         yield from self._offload_edges(value, file, index, use, caller)

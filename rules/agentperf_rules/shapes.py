@@ -38,6 +38,7 @@ RepeatKind = Literal["for", "async for", "while", "comprehension", "map"]
 _HANDFUL = 16
 _FEW_TIMES = 32
 _FEW_SLICED = 5
+_LONGEST_FAN_OUT = 3  # steps from what is started to its query
 _SUCCESS = range(200, 300)
 
 _STARTERS = frozenset(
@@ -86,6 +87,7 @@ _ADDRESSES = frozenset(
         "schema", "cluster", "mirror", "gateway", "backend", "provider", "endpoint", "zone",
     }
 )  # fmt: skip
+_HOSTS = frozenset({"host", "hostname", "server", "mirror", "peer"})
 _STATEMENTS = frozenset(
     {
         "table", "statement", "stmt", "ddl", "migration", "pragma", "trigger", "extension", "view", "script",
@@ -162,7 +164,10 @@ def loop_verdict(suspect: Suspect, shape: Shape) -> Verdict:
     for depth, loop in enumerate(loops):
         verdict = LoopJudge(suspect, shape, path, loop, inner=depth == 0).verdict()
         if verdict.limit is not None:
-            limit = at_most(verdict.limit, "possible") if fan_out and _is_bounded(path, shape) else verdict.limit
+            # What is far from its query is started side by side for other reasons; caches have layers of their own.
+            whole_tasks = suspect.sink_kind != "cache" and len(suspect.chain) > _LONGEST_FAN_OUT
+            weak = fan_out and (whole_tasks or _is_bounded(path, shape))
+            limit = at_most(verdict.limit, "possible") if weak else verdict.limit
             return Verdict(limit, verdict.reason, loop, fan_out)
         if not verdict.reason.startswith("neutral"):
             return verdict
@@ -447,7 +452,7 @@ class LoopJudge:
         tainted = self._tainted(self.loop.targets)
         if self._comes_from_element(receiver, tainted, 4):
             return self.is_direct or bool((self._target_words() | self._iterable_words()) & _SERVERS)
-        return bool(self._target_words() & _ADDRESSES) and self.is_direct
+        return bool(self._target_words() & (_ADDRESSES if self.is_direct else _HOSTS))
 
     def _comes_from_element(self, receiver: cst.CSTNode, tainted: frozenset[str], hops: int) -> bool:
         for part in _chain(receiver):
@@ -683,6 +688,10 @@ def _is_handful_call(call: cst.Call) -> bool:
         return (integer(top) or _FEW_TIMES + 1) <= _FEW_TIMES or (isinstance(top, cst.Name) and top.value.isupper())
     if name in _VIEWS and isinstance(call.func, cst.Attribute):
         return is_handful(call.func.value)
+    if name == "fromkeys":
+        return bool(call.args) and is_handful(call.args[0].value)
+    if name == "get_models" and dotted(call.func).endswith("apps.get_models"):
+        return True  # the tables of a project
     if name == "zip":
         return any(is_handful(arg.value) for arg in call.args)
     return name in _PASS_THROUGH and bool(call.args) and is_handful(call.args[0].value)
@@ -842,7 +851,7 @@ def _answered(test: cst.CSTNode) -> frozenset[str]:
         return target_names(test.target)
     if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:
         part = test.comparisons[0]
-        succeeded = isinstance(part.operator, cst.Equal) and integer(part.comparator) in _SUCCESS
+        succeeded = isinstance(part.operator, cst.Equal) and (integer(part.comparator) in _SUCCESS or is_zero(part.comparator))
         return names_in(test.left) if succeeded or isinstance(part.operator, cst.IsNot) else frozenset()
     if isinstance(test, cst.Attribute) and test.attr.value in {"ok", "is_success", "success", "found"}:
         return names_in(test)
