@@ -560,14 +560,17 @@ class LoopJudge:
         if not own:
             return False
         results = self._tainted(own)
-        wanted = _argument_names_in_chain(self.node) - {"self", "cls"}
+        receiver = self._receiver()
+        asked = dotted(root_of(receiver)) if receiver is not None else ""
+        around = {"self", "cls", asked}  # a session that is given what was found is still the same session
+        wanted = _argument_names_in_chain(self.node) - around
         seen: set[str] = set()
         while wanted - seen:
             name = min(wanted - seen)
             seen.add(name)
             earlier = [binding for binding in self.bindings if name in binding.names and binding.at < self.at]
             for binding in earlier:
-                wanted |= binding.sources - {"self", "cls"}
+                wanted |= binding.sources - around
             if any(not binding.changes and name not in binding.sources for binding in earlier):
                 continue  # it is made anew in every turn
             if name in self.loop.targets:
@@ -648,11 +651,19 @@ class LoopJudge:
     def _in_function(self) -> Sequence[Binding]:
         return block_of(self.shape.function.body).bindings if self.shape.function is not None else ()
 
+    def _parameters(self) -> frozenset[str]:
+        if self.shape.function is None:
+            return frozenset()
+        params = self.shape.function.params
+        return frozenset(param.name.value for param in (*params.posonly_params, *params.params, *params.kwonly_params))
+
     def _resolved(self, iterable: cst.CSTNode) -> cst.CSTNode:
         """What a variable was bound to where nothing else binds or changes it."""
         if not isinstance(iterable, cst.Name):
             return iterable
         found = [binding for binding in self._in_function() if iterable.value in binding.names]
+        if iterable.value in self._parameters():  # `if not isinstance(ids, list): ids = [ids]`
+            return iterable
         if len(found) != 1 or found[0].changes or found[0].names != {iterable.value}:
             return iterable
         return found[0].value
