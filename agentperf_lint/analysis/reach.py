@@ -45,11 +45,12 @@ from agentperf_rules.model import CONFIDENCES, SEVERITIES, Confidence, Loop, Loo
 Family = Literal["blocking", "loop"]
 
 MAX_LOOP_HOPS = 4  # calls between a loop and its query; further away the loop is rarely the place to fix
-MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a finding is only possible
+MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a finding is only possible ...
+MAX_SURE_HELPERS = 5  # ... unless every call on the way always runs: then so many
 MAX_BRANCHES = 2  # conditional calls on the way; with more, the sink is rarely reached
 MAX_DEPTH = 1_000_000
 _FAMILIES: tuple[Family, ...] = ("blocking", "loop")
-_REACH: dict[Family, int] = {"blocking": MAX_HELPERS, "loop": MAX_LOOP_HOPS}  # calls
+_REACH: dict[Family, int] = {"blocking": MAX_SURE_HELPERS, "loop": MAX_LOOP_HOPS}  # calls
 _UNLIMITED: dict[Family, int] = {"blocking": MAX_DEPTH, "loop": MAX_LOOP_HOPS}
 MAX_NAMESAKES = 3  # methods that share a distinctive name, all taken for what is called on an unknown receiver
 MAX_CALLERS = 10  # of a helper that reaches the sink for one kind of caller only, like a logger with many back ends
@@ -907,7 +908,8 @@ class Reach:
 
     def _is_far(self, effect: Effect, branches: int) -> bool:
         """Whether a call of a function with this effect says little about what happens at the caller."""
-        return effect.sink.kind in _NEAR_ONLY or effect.depth > MAX_HELPERS or branches >= MAX_BRANCHES
+        farthest = MAX_HELPERS if branches else MAX_SURE_HELPERS
+        return effect.sink.kind in _NEAR_ONLY or effect.depth > farthest or branches >= MAX_BRANCHES
 
     def _says_little(self, edge: Edge, effect: Effect) -> bool:
         """Whether the callee does this for some callers only: one way of a hub, or of a decorator."""

@@ -393,6 +393,8 @@ class LoopJudge:
             return "waits between calls on purpose"
         if self._is_buffered():
             return "collected into one request"
+        if self._passes_batch():
+            return "a batch each time"
         if self.is_direct and isinstance(self.node, cst.Call) and _BULK.search(last_name(self.node.func)):
             return "a bulk call"
         if self._asks_another_server():
@@ -402,6 +404,13 @@ class LoopJudge:
         if self._is_fallback():
             return "a way out after the batch has failed"
         return ""
+
+    def _passes_batch(self) -> bool:
+        """Whether the call itself is given a batch: `embed_documents(text_batch)`."""
+        if not self.is_direct or not isinstance(self.node, cst.Call):
+            return False
+        names = (arg.value.value for arg in self.node.args if isinstance(arg.value, cst.Name))
+        return any(name.lower().rpartition("_")[2] in {"batch", "chunk"} for name in names)
 
     def _is_fallback(self) -> bool:
         """Whether the loop runs only after the advice, one call with all that it is over, was tried and failed."""
@@ -678,7 +687,7 @@ class LoopJudge:
 def is_handful(iterable: cst.CSTNode) -> bool:
     """Whether `iterable` is a fixed, small collection: a literal, an upper-case constant, an Enum, `range(3)`."""
     if isinstance(iterable, (cst.Tuple, cst.List, cst.Set)):
-        plain = not any(isinstance(element, cst.StarredElement) for element in iterable.elements)
+        plain = all(_is_counted(element) for element in iterable.elements)
         return plain and 1 <= len(iterable.elements) <= _HANDFUL
     if isinstance(iterable, cst.Dict):
         return 1 <= len(iterable.elements) <= _HANDFUL
@@ -689,6 +698,14 @@ def is_handful(iterable: cst.CSTNode) -> bool:
     if isinstance(iterable, cst.Subscript):
         return _is_short_slice(iterable) or is_handful(iterable.value)
     return isinstance(iterable, cst.Call) and _is_handful_call(iterable)
+
+
+def _is_counted(element: cst.BaseElement) -> bool:
+    """Whether an element of a display stands for itself, or for the few of `*((x,) if x else ())`."""
+    if not isinstance(element, cst.StarredElement):
+        return True
+    choice = element.value
+    return isinstance(choice, cst.IfExp) and all(isinstance(each, cst.Tuple) for each in (choice.body, choice.orelse))
 
 
 def _is_handful_call(call: cst.Call) -> bool:
