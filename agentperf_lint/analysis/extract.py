@@ -1078,7 +1078,7 @@ class Extractor:
         return sign + str(node.id) if given else ""
 
     def _asks_what_is_kept(self, test: ast.expr) -> int:
-        """-1 when the body runs where nothing has been kept in a global yet, 1 when it runs where something has been."""
+        """-1 when nothing has been kept in a global yet where the body runs, 1 when something has been."""
         kind = type(test)
         if kind is ast.Name:
             return int(self._is_kept(test.id))  # type: ignore[attr-defined]
@@ -1102,7 +1102,7 @@ class Extractor:
         return name in self.module_frame.env
 
     def _is_kept(self, name: str) -> bool:
-        """Whether the variable is a global that the function sets, or what was looked up in a global: `table.get(key)`."""
+        """Whether the variable is a global that the function sets, or was looked up in one: `table.get(key)`."""
         if name in self.frame.globals:
             return True
         nodes = self.nodes

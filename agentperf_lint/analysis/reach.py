@@ -1052,7 +1052,9 @@ class Reach:
         use = file.use(edge.use)
         sink = effect.sink if effect is not None else edge.sink
         assert sink is not None
-        confidence = "possible" if weak else edge.confidence if effect is None else at_most(effect.confidence, edge.confidence)
+        confidence = (
+            "possible" if weak else edge.confidence if effect is None else at_most(effect.confidence, edge.confidence)
+        )
         if CONFIDENCES.index(confidence) < self.least:
             return
         if not code:
@@ -1115,7 +1117,7 @@ def _edges_towards_sink(edge: Edge, effect: Effect) -> Iterator[Edge]:
 
 
 def _is_given(name: str, given: str, params: Seq[str]) -> bool | None:
-    """Whether a call that passes `given` sets the parameter to something else than None; None where it cannot be told."""
+    """Whether a call that passes `given` gives the parameter a value; None where it cannot be told."""
     positions, _, listed = given.partition("|")
     names = listed.split(",")
     if name in names:

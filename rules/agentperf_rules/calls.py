@@ -78,7 +78,11 @@ def _is_seen_filled(call: cst.Call, shape: Shape) -> bool:
             return False
         tests = above.test if isinstance(above, (cst.If, cst.While)) else None
         for node in walk(tests) if tests is not None else ():
-            if isinstance(node, cst.Attribute) and node.attr.value in {"empty", "qsize"} and dotted(node.value) == queue:
+            if (
+                isinstance(node, cst.Attribute)
+                and node.attr.value in {"empty", "qsize"}
+                and dotted(node.value) == queue
+            ):
                 return True
     return False
 

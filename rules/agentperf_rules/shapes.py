@@ -410,7 +410,7 @@ class LoopJudge:
         if not self.is_direct or not isinstance(self.node, cst.Call):
             return False
         names = (arg.value.value for arg in self.node.args if isinstance(arg.value, cst.Name))
-        return any(name.lower().rpartition("_")[2] in {"batch", "chunk"} for name in names)
+        return any(name.lower().rpartition("_")[2] == "batch" for name in names)
 
     def _is_fallback(self) -> bool:
         """Whether the loop runs only after the advice, one call with all that it is over, was tried and failed."""
@@ -879,7 +879,9 @@ def _answered(test: cst.CSTNode) -> frozenset[str]:
         return target_names(test.target)
     if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:
         part = test.comparisons[0]
-        succeeded = isinstance(part.operator, cst.Equal) and (integer(part.comparator) in _SUCCESS or is_zero(part.comparator))
+        succeeded = isinstance(part.operator, cst.Equal) and (
+            integer(part.comparator) in _SUCCESS or is_zero(part.comparator)
+        )
         return names_in(test.left) if succeeded or isinstance(part.operator, cst.IsNot) else frozenset()
     if isinstance(test, cst.Attribute) and test.attr.value in {"ok", "is_success", "success", "found"}:
         return names_in(test)
