@@ -455,13 +455,17 @@ class LoopJudge:
         return isinstance(origin, cst.Call) and bool(words(last_name(origin.func)) & _BUFFERS)
 
     def _asks_another_server(self) -> bool:
+        if self.suspect.sink_kind in {"orm", "relation"}:
+            return False
+        if not self.is_direct and self._target_words() & _HOSTS:
+            return True
         receiver = self._receiver()
-        if receiver is None or self.suspect.sink_kind in {"orm", "relation"}:
+        if receiver is None:
             return False
         tainted = self._tainted(self.loop.targets)
         if self._comes_from_element(receiver, tainted, 4):
             return self.is_direct or bool((self._target_words() | self._iterable_words()) & _SERVERS)
-        return bool(self._target_words() & (_ADDRESSES if self.is_direct else _HOSTS))
+        return bool(self._target_words() & _ADDRESSES) and self.is_direct
 
     def _comes_from_element(self, receiver: cst.CSTNode, tainted: frozenset[str], hops: int) -> bool:
         for part in _chain(receiver):
