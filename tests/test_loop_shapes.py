@@ -808,3 +808,91 @@ def test_relations_loaded_with_the_list(iterable: str, expected: int) -> None:
 def test_an_assigned_relation_is_no_query() -> None:
     source = "def f(books, a):\n    for b in books:\n        b.author = a\n"
     assert confirmed(source, suspect_at(source, "b.author", kind="relation")) == []
+
+
+def test_what_asks_around_for_every_element_is_possible_through_helpers() -> None:
+    source = """
+        def f(run, xs):
+            for x in xs:
+                raise_if_cancelled(run)
+                use(x)
+        """
+    assert loop_confidence(source, "raise_if_cancelled(run)", through=True) == "possible"
+
+
+def test_one_by_one_after_the_whole_has_failed_is_no_finding() -> None:
+    source = """
+        def f(db, rows, others):
+            try:
+                db.insert(rows)
+            except DuplicateRow:
+                for row in rows:
+                    db.insert(row)
+                for other in others:
+                    db.insert(other)
+        """
+    assert loop_confidence(source, "db.insert(row)") is None
+    assert loop_confidence(source, "db.insert(other)") == "definite"
+
+
+def test_a_call_that_is_given_a_batch_is_no_finding() -> None:
+    source = """
+        def f(model, texts, step):
+            for start in range_of(texts, step):
+                text_batch = texts[start]
+                model.embed(text_batch)
+        """
+    assert loop_confidence(source, "model.embed(text_batch)", kind="llm") is None
+
+
+def test_a_host_each_through_a_helper_is_no_batch() -> None:
+    source = """
+        def f(hosts, image):
+            for host in hosts:
+                upload(host, image)
+        """
+    assert loop_confidence(source, "upload(host, image)", kind="http", through=True) is None
+
+
+def test_two_keys_are_a_handful() -> None:
+    source = """
+        def f(cache, name, alias):
+            for key in (name, *((alias,) if alias else ())):
+                cache.delete(key)
+        """
+    assert loop_confidence(source, "cache.delete(key)", kind="cache") is None
+
+
+def test_a_parameter_that_is_put_in_a_list_is_no_handful() -> None:
+    source = """
+        def f(db, xs):
+            if not isinstance(xs, list):
+                xs = [xs]
+            for x in xs:
+                db.get(x)
+        """
+    assert loop_confidence(source) == "definite"
+
+
+def test_a_session_that_is_given_what_was_found_does_not_carry_it() -> None:
+    source = """
+        def f(session, xs):
+            for x in xs:
+                row = session.get(Row, x.key)
+                x.value = row.value
+                session.add(x)
+        """
+    assert loop_confidence(source, "session.get(Row, x.key)", kind="orm") == "definite"
+
+
+def test_constraints_and_tables_are_other_statements() -> None:
+    source = """
+        def f(connection, keys):
+            for key in keys:
+                added = AddConstraint(key)
+                connection.execute(added)
+            for model in apps.get_models():
+                count(connection, model)
+        """
+    assert loop_confidence(source, "connection.execute(added)") is None
+    assert loop_confidence(source, "count(connection, model)", through=True) is None

@@ -555,6 +555,328 @@ if __name__ == "__main__":
     time.sleep(1)
     cli()
 """,
+    "modules that a package imports from itself": """
+### shop/__init__.py
+### shop/rows/__init__.py
+from . import orders, prices
+### shop/rows/orders.py
+import sqlite3
+def one(number):
+    return sqlite3.connect("x.db").execute("select 1").fetchone()
+### shop/rows/prices.py
+### shop/api.py
+import shop.rows as rows
+from shop import rows as same
+async def f(number):
+    rows.orders.one(number)  # expect APL106
+    return same.orders.one(number)  # expect APL106
+""",
+    "of two twins the statement names the one that is meant": """
+### app.py
+class Client:
+    def __enter__(self):
+        return self
+    def __exit__(self, *error):
+        pass
+    def save(self) -> None:
+        open("x", "w").write("y")
+class AsyncClient:
+    async def __aenter__(self):
+        return self
+    async def __aexit__(self, *error):
+        pass
+    async def save(self) -> None:
+        pass
+def client(sync=False) -> "Client | AsyncClient":
+    return Client() if sync else AsyncClient()
+async def f(unknown: "Client | AsyncClient"):
+    async with client() as entered:
+        await entered.save()
+    await unknown.save()
+    with client(sync=True) as entered:
+        entered.save()  # expect APL103
+""",
+    "a parameter that must be given for the sink": """
+### app.py
+class Document:
+    def __init__(self, name, path=None):
+        self.name = name
+        if path is not None:
+            self.text = open(path).read()
+async def f(path, rest, options):
+    Document("a")
+    Document("a", path=None)
+    Document("a", path)  # expect APL103
+    Document("a", path=path)  # expect APL103
+    Document(*rest)  # expect APL103
+    Document("a", **options)  # expect APL103
+""",
+    "two parameters decide, each for its own sink": """
+### app.py
+import time
+def wait(seconds=None, path=None):
+    if seconds is None:
+        time.sleep(1)
+    elif path:
+        open(path).read()
+async def f(path):
+    wait()  # expect APL101
+    wait(0.1)
+    wait(0.1, path)  # expect APL103
+""",
+    "kept in a global": """
+### app.py
+import os
+_names = None
+_texts = {}
+def names():
+    global _names
+    if _names is None:
+        _names = os.listdir("x")
+    return _names
+def names_again():
+    global _names
+    if _names is not None:
+        return _names
+    _names = os.listdir("x")
+    return _names
+def text(path):
+    if path not in _texts:
+        _texts[path] = open(path).read()
+    return _texts[path]
+def other_text(path):
+    found = _texts.get(path)
+    if found is None:
+        found = _texts[path] = open(path).read()
+    return found
+def fresh():
+    global _names
+    if _names is None:
+        _names = []
+    return os.listdir("x")
+async def f(path):
+    names()
+    names_again()
+    text(path)
+    other_text(path)
+    fresh()  # expect APL104
+""",
+    "what a decorator puts around": """
+### app.py
+import functools, requests
+def audited(name):
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            requests.post("http://audit", json={"name": name})
+            return function(*args, **kwargs)
+        return wrapper
+    return decorate
+def with_session(function):
+    @functools.wraps(function)
+    def wrapper(*args, session=None, **kwargs):
+        if session is None:
+            session = requests.get("http://session")
+        return function(*args, session=session, **kwargs)
+    return wrapper
+class Shop:
+    @audited("price")
+    def price(self):
+        return 1
+    @with_session
+    def stock(self, session=None):
+        return session
+    async def f(self, session):
+        self.stock(session=session)
+        return self.price()  # expect APL102
+""",
+    "a task that is sent and waited for": """
+### tasks.py
+from celery import shared_task
+@shared_task
+def add(a, b):
+    return a + b
+### app.py
+from tasks import add
+async def f():
+    result = add.delay(1, 2)  # expect APL109
+    return result.get(timeout=3)  # expect APL109
+""",
+    "calls that say that they do not wait": """
+### app.py
+import fcntl, os, queue
+from concurrent.futures import ThreadPoolExecutor
+jobs = queue.Queue()
+class Pool:
+    def __init__(self):
+        self.threads = ThreadPoolExecutor()
+    def stop(self):
+        self.threads.shutdown(wait=False)
+    def finish(self):
+        self.threads.shutdown(wait=True)
+def reap():
+    return os.waitpid(-1, os.WNOHANG)
+def lock(file, mode):
+    fcntl.flock(file, mode | fcntl.LOCK_NB)
+async def f(pool: Pool, file):
+    pool.stop()
+    reap()
+    lock(file, fcntl.LOCK_EX)
+    if not jobs.empty():
+        jobs.get()
+    pool.finish()  # expect APL113
+    jobs.get()  # expect APL113
+""",
+    "a datagram socket sends nothing when it connects": """
+### app.py
+import socket
+def own_address(other):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((other, 1))
+        return probe.getsockname()[0]
+async def f(other):
+    return own_address(other)
+""",
+    "one way of a function that everybody calls": """
+### log.py
+import sqlite3
+def log(sink, text):
+    if sink == "table":
+        sqlite3.connect("x.db").execute("insert into log values (?)", (text,))
+    elif sink == "screen":
+        print(text)
+def cached(found, key):
+    if found is None:
+        return sqlite3.connect("x.db").execute("select 1").fetchone()
+    return found
+### app.py
+from log import cached, log
+def prepare(text):
+    log("screen", text)
+    cached(text, 1)
+async def f(text):
+    log("screen", text)
+    cached(text, 1)  # expect APL106
+"""
+    + "".join(
+        f"""
+def user{number}():
+    log("screen", "x")
+    cached(None, 1)
+"""
+        for number in range(12)
+    ),
+    "a single one of many implementations": """
+### app.py
+from abc import ABC, abstractmethod
+import requests
+class Index(ABC):
+    @abstractmethod
+    def find(self, key): ...
+class InMemory(Index):
+    def find(self, key):
+        return key
+class Sorted(Index):
+    def find(self, key):
+        return [key]
+class Remote(Index):
+    def find(self, key):
+        return requests.get(key)
+class Store(ABC):
+    @abstractmethod
+    def load(self, key): ...
+class Near(Store):
+    def load(self, key):
+        return open(key).read()
+class Far(Store):
+    def load(self, key):
+        return requests.get(key)
+async def f(index: Index, store: Store):
+    index.find("a")
+    store.load("a")  # expect APL102
+""",
+    "a long chain whose calls always run, and one that may not": """
+### app.py
+import requests
+def one(url):
+    return requests.get(url)
+def two(url):
+    return one(url)
+def three(url):
+    return two(url)
+def four(url):
+    return three(url)
+def perhaps(url):
+    if url:
+        return three(url)
+async def f(url):
+    perhaps(url)
+    return four(url)  # expect APL102
+""",
+    "the same context may run what is handed on": """
+### app.py
+import asyncio, contextvars
+from functools import partial
+def work():
+    open("x").read()
+async def f():
+    context = contextvars.copy_context()
+    await asyncio.to_thread(context.run, work)
+    await asyncio.to_thread(partial(context.run, work))
+""",
+    "an element that is changed and saved": """
+### app.py
+def close(orders, figures):
+    for order in orders:
+        order.status = "closed"
+        order.save()  # expect APL207
+    for figure in figures:
+        figure.title = "x"
+        figure.save("x.png")
+""",
+    "a store of unknown type": """
+### app.py
+class Sync:
+    def __init__(self, store):
+        self.store = store
+    async def run(self, users):
+        for user in users:
+            await self.store.get_profile(user)  # expect APL202
+        await self.store.get_profile(users[0])
+""",
+    "a foreign key of Peewee": """
+### app.py
+from peewee import ForeignKeyField, Model
+class User(Model):
+    pass
+class Post(Model):
+    user = ForeignKeyField(User, backref="posts")
+def names():
+    print([post.user.name for post in Post.select(Post, User).join(User)])
+    return [post.user.name for post in Post.select()]  # expect APL203
+""",
+    "a model of another distribution": """
+### app.py
+from django.contrib.auth.models import User
+def find(names):
+    found = []
+    for name in names:
+        for user in User.objects.filter(username=name):  # expect APL202
+            found.append(user)
+    return found
+async def view(request):
+    return [user.pk for user in User.objects.filter(is_active=True)]  # expect APL107
+""",
+    "off the loop, but one by one": """
+### app.py
+import asyncio, requests
+def fetch(number):
+    return requests.get(f"http://x/{number}")
+async def f(numbers):
+    for number in numbers:
+        await asyncio.to_thread(fetch, number)  # expect APL204
+    await asyncio.gather(*(asyncio.to_thread(fetch, number) for number in numbers))
+""",
 }
 
 _EXPECT = re.compile(r"#\s*expect\s+(?P<codes>APL\d+(?:\s+APL\d+)*)")

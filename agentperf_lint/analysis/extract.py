@@ -123,6 +123,7 @@ ARGUMENTS_MATTER = frozenset(
         "objects_or_404",
         "Annotated",
         "ContextVar",
+        "socket",
         "field",
         "Field",
         "mapped_column",
@@ -180,6 +181,7 @@ class _Frame:
         "globals",
         "guard",
         "index",
+        "kept",
         "kind",
         "loaded",
         "loop",
@@ -189,6 +191,7 @@ class _Frame:
         "recording",
         "scope",
         "seen",
+        "selected",
     )
 
     def __init__(self, kind: int, index: int, scope: f.Scope, parent: _Frame | None) -> None:
@@ -203,6 +206,8 @@ class _Frame:
         self.loop = -1
         self.branch = 0
         self.batch = 0
+        self.selected = 0
+        self.kept = 0
         self.guard = ""
         self.recording = kind in (f.FUNCTION, f.LAMBDA)
         self.globals: set[str] = set()
@@ -230,6 +235,7 @@ class Extractor:
         self.loops = array("i")
         self.loop_count = 0
         self.stars: list[tuple[int, str]] = []
+        self.stores: set[int] = set()
         self.fan_out = 0
         self.global_names: set[str] = set()
         for match in _GLOBAL.finditer(source) if b"global" in source else ():
@@ -381,6 +387,10 @@ class Extractor:
             flags |= f.CONDITIONAL
         if frame.batch:
             flags |= f.BATCHED
+        if frame.selected:
+            flags |= f.SELECTED
+        if frame.kept:
+            flags |= f.KEPT
         strings = self.string_index
         self.uses += (
             frame.index,
@@ -650,10 +660,19 @@ class Extractor:
             self.fan_out -= 1
         if not kept and not self._passes_function(args, keywords):
             args, keywords = _NO_REFS, None
+        elif node.keywords and any(_says_no_wait(keyword) for keyword in node.keywords):
+            flags |= f.NO_WAIT
         ref = self.ref_with(f.CALL, callee, "", args, keywords)
         if self.frame.recording and terminal is not None:
             written = self._written(func)
-            if not self._cannot_matter(callee, terminal, written, args, keywords):
+            asks_store = (
+                self.frame.loop >= 0
+                and bool(flags & f.AWAITED or self.fan_out)
+                and f.STORE_CALL.fullmatch(written) is not None
+            )
+            if asks_store:
+                self.stores.add(len(self.uses) // f.USE_STRIDE)
+            if asks_store or not self._cannot_matter(callee, terminal, written, args, keywords):
                 self._use(f.USE_CALL, ref, node, flags, terminal, written, _given(node))
         return ref
 
@@ -709,6 +728,8 @@ class Extractor:
             return self.ref(f.CALL, self.ref(f.ATTR, right, "__truediv__")) if right else 0
         if left and self.nodes[left][0] in (f.TEXT, f.LITERAL):
             return left
+        if type(node.op) is ast.BitOr:
+            return next((ref for ref in (left, right) if self._terminal(ref) in f.NO_WAIT_FLAGS), 0)
         return 0
 
     def _x_boolop(self, node: ast.BoolOp, flags: int) -> int:
@@ -726,9 +747,9 @@ class Extractor:
         _EXPRESSIONS[type(node.test)](self, node.test, f.CONSUMED)
         frame = self.frame
         guard, frame_guard = self._none_guard(node.test), frame.guard
-        frame.guard = guard[1:] if guard[:1] == "+" else frame_guard
+        frame.guard = _guarded(guard, "+", frame_guard)
         first = _EXPRESSIONS[type(node.body)](self, node.body, flags)
-        frame.guard = guard[1:] if guard[:1] == "-" else frame_guard
+        frame.guard = _guarded(guard, "-", frame_guard)
         second = _EXPRESSIONS[type(node.orelse)](self, node.orelse, flags)
         frame.guard = frame_guard
         return self.union((first, second))
@@ -992,7 +1013,8 @@ class Extractor:
         name = test.attr if type(test) is ast.Attribute else test.id if type(test) is ast.Name else ""
         recording = frame.recording
         elsewhere = _other_thread_branch(test) or self._no_loop_branch(test)
-        batch = _counts_to_a_batch(test)
+        batch, selected = _counts_to_a_batch(test), _selects_by_text(test)
+        kept = self._asks_what_is_kept(test)
         if name == "TYPE_CHECKING":
             frame.recording = False
         else:
@@ -1005,19 +1027,25 @@ class Extractor:
         guard, frame_guard = self._none_guard(test), frame.guard
         frame.branch += 1
         frame.batch += batch
-        frame.guard = guard[1:] if guard[:1] == "+" else frame_guard
+        frame.selected += selected
+        frame.kept += kept < 0
+        frame.guard = _guarded(guard, "+", frame_guard)
         ends = self.body(node.body)
         frame.batch -= batch
+        frame.selected -= selected
+        frame.kept -= kept < 0
         after = frame.env
         if narrowed and not ends:
             self._widen(narrowed, before, after)
         frame.recording = recording and elsewhere != "orelse"
         frame.env = before.copy() if node.orelse else before
-        frame.guard = guard[1:] if guard[:1] == "-" else frame_guard
+        frame.guard = _guarded(guard, "-", frame_guard)
         other_ends = self.body(node.orelse)
         frame.guard = frame_guard
         frame.recording = recording and not (ends and elsewhere == "orelse")
         frame.branch -= 1
+        if ends and kept > 0 and not frame.branch:
+            frame.kept += 1
         if ends:
             return other_ends
         frame.env = after if other_ends else self._merge(after, frame.env)
@@ -1048,6 +1076,40 @@ class Extractor:
         none = self._literal(type(None))
         given = any(param.name == node.id and param.default == none for param in frame.scope.params)
         return sign + str(node.id) if given else ""
+
+    def _asks_what_is_kept(self, test: ast.expr) -> int:
+        """-1 when nothing has been kept in a global yet where the body runs, 1 when something has been."""
+        kind = type(test)
+        if kind is ast.Name:
+            return int(self._is_kept(test.id))  # type: ignore[attr-defined]
+        if kind is ast.UnaryOp and type(test.op) is ast.Not and type(test.operand) is ast.Name:  # type: ignore[attr-defined]
+            return -int(self._is_kept(test.operand.id))  # type: ignore[attr-defined]
+        if kind is not ast.Compare or len(test.ops) != 1:  # type: ignore[attr-defined]
+            return 0
+        operator, compared = type(test.ops[0]), test.comparators[0]  # type: ignore[attr-defined]
+        if operator in (ast.In, ast.NotIn):
+            known = type(compared) is ast.Name and self._is_global(compared.id)
+            return 0 if not known else 1 if operator is ast.In else -1
+        asks_none = operator in (ast.Is, ast.IsNot) and type(compared) is ast.Constant and compared.value is None
+        if not asks_none or type(test.left) is not ast.Name or not self._is_kept(test.left.id):  # type: ignore[attr-defined]
+            return 0
+        return -1 if operator is ast.Is else 1
+
+    def _is_global(self, name: str) -> bool:
+        frame = self.frame
+        if frame.kind != f.FUNCTION or name in frame.env or name in frame.params:
+            return False
+        return name in self.module_frame.env
+
+    def _is_kept(self, name: str) -> bool:
+        """Whether the variable is a global that the function sets, or was looked up in one: `table.get(key)`."""
+        if name in self.frame.globals:
+            return True
+        nodes = self.nodes
+        looked_up = nodes[self.frame.env.get(name, 0)]
+        if looked_up[0] != f.CALL or nodes[looked_up[1]][0] != f.ATTR or nodes[looked_up[1]][2] != "get":
+            return False
+        return nodes[nodes[looked_up[1]][1]][0] in (f.NAME, f.LITERAL, f.INSTANCE, f.UNION)
 
     def _no_loop_branch(self, test: ast.expr) -> str:
         """The branch of `if running_loop() is None` that runs where there is no event loop."""
@@ -1340,7 +1402,7 @@ class Extractor:
         strings, uses = self.strings, self.uses
         columns = (uses[1 :: f.USE_STRIDE], uses[9 :: f.USE_STRIDE], uses[10 :: f.USE_STRIDE])
         for index, (kind, terminal, written) in enumerate(zip(*columns)):
-            if kind == f.USE_ENTER or kind == f.USE_ITERATE:
+            if kind == f.USE_ENTER or kind == f.USE_ITERATE or index in self.stores:
                 unnamed.append(index)
             else:
                 called.setdefault(strings[terminal], []).append(index)
@@ -1369,11 +1431,16 @@ class Extractor:
             self.loops.tobytes(),
             *self._found_by(),
             [index for index, scope in enumerate(self.scopes) if scope.kind == f.CLASS],
-            [index for index, scope in enumerate(self.scopes) if scope.flags & (f.PROPERTY | f.HIGHER_ORDER)],
+            [index for index, scope in enumerate(self.scopes) if _is_marked(scope)],
             self.stars,
             self._aliases(),
             suppressions(source),
         )
+
+
+def _is_marked(scope: f.Scope) -> bool:
+    """Whether a function runs, or runs others, under other names than its own."""
+    return scope.kind != f.CLASS and bool(scope.decorators or scope.flags & (f.PROPERTY | f.HIGHER_ORDER))
 
 
 def _head(text: str) -> str:
@@ -1389,6 +1456,22 @@ def _other_thread_branch(test: ast.expr) -> str:
             if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
                 return "body" if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)) else "orelse"
     return ""
+
+
+def _says_no_wait(keyword: ast.keyword) -> bool:
+    if keyword.arg not in ("wait", "block", "blocking"):
+        return False
+    return isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+
+
+def _selects_by_text(test: ast.expr) -> bool:
+    """`kind == "sqlite"`, alone or as a part of an `and`: one of several ways that only some callers take."""
+    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
+        return any(_selects_by_text(value) for value in test.values)
+    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.Eq):
+        return False
+    compared = test.comparators[0]
+    return isinstance(compared, ast.Constant) and isinstance(compared.value, str)
 
 
 def _counts_to_a_batch(test: ast.expr) -> bool:
@@ -1413,6 +1496,14 @@ def _is_modulo(node: ast.expr) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
 
 
+def _guarded(guard: str, sign: str, outer: str) -> str:
+    """`Use.guard` in the branch of a condition in which `sign` says that the parameter of `guard` is None."""
+    if not guard:
+        return outer
+    inner = guard[1:] if guard[0] == sign else f"!{guard[1:]}"
+    return f"{outer}&{inner}" if outer else inner
+
+
 def _given(node: ast.Call) -> str:
     """What a call passes, as `Use.given` holds it."""
     if not node.args and not node.keywords:
@@ -1422,9 +1513,9 @@ def _given(node: ast.Call) -> str:
         for arg in node.args
     )
     names = ",".join(
-        keyword.arg
+        keyword.arg or "**"
         for keyword in node.keywords
-        if keyword.arg and not (type(keyword.value) is ast.Constant and keyword.value.value is None)
+        if not (type(keyword.value) is ast.Constant and keyword.value.value is None)
     )
     return f"{positions}|{names}"
 

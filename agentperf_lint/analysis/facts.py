@@ -58,6 +58,9 @@ CONSUMED = 32  # an attribute, item, operator or iteration takes the value at on
 FANNED_OUT = 64  # inside the arguments of gather, create_task or the like
 ITERABLE = 128  # is itself the iterable of a loop
 CONDITIONAL = 256  # in a branch: an `if`, an `except`, a `case`
+SELECTED = 1024  # in a branch that one value of a text selects: `if backend == "sqlite"`
+KEPT = 2048  # runs once and is kept in a global: `if _table is None: _table = load()`
+NO_WAIT = 4096  # says so: `wait=False`, `block=False`, `blocking=False`
 BATCHED = 512  # in a branch that is taken once per batch: `if n % size == 0`, `if len(rows) >= size`
 
 # Kinds of loop.
@@ -65,6 +68,12 @@ FOR, ASYNC_FOR, WHILE, COMPREHENSION = 0, 1, 2, 3
 
 # Nobody calls two unrelated things `list_gateway_endpoints`.
 DISTINCTIVE = re.compile(r"(?=\w{16})[a-z]\w*_\w+_\w+")
+# A method of a project's own store, whose name says that it looks up or writes rows.
+STORE_CALL = re.compile(
+    r"(?:.*\.)?\w*(?:store|storage|repo|repository|dao)\."
+    r"(?:get|find|fetch|load|read|list|count|lookup|save|create|insert|update|delete|remove|upsert|add|set)_\w+"
+)
+NO_WAIT_FLAGS = frozenset({"WNOHANG", "MSG_DONTWAIT", "LOCK_NB"})  # constants that make a call return at once
 SMALL_LOOP = 8  # elements; a loop over no more constants than this is not "one query per element"
 
 
@@ -73,8 +82,9 @@ class Use(NamedTuple):
 
     `terminal` and `written` are indices into the strings: the last name of what is called after locals
     were replaced ("" when several or none are possible), and the callee as the source has it. So are `guard`,
-    the parameter of the function that is None when this runs ("" for none), and `given`, the arguments: a
-    character per position (`_` for None, `*` for unpacking), a `|`, and the names of those that are not None.
+    the parameters of the function that are None when this runs (`!name`: that is not None; joined by `&`), and `given`,
+    the arguments: a character per position (`_` for None, `*` for unpacking), a `|`, and the names of those that are
+    not None (`**` for unpacking).
     """
 
     scope: int
@@ -142,9 +152,11 @@ class Scope(msgspec.Struct, array_like=True, gc=False):
 class FileFacts(msgspec.Struct, array_like=True, gc=False):
     """The facts of one file. `ops`, `bases`, `texts` are the columns of the reference table.
 
-    `called` has the uses by their terminal name, without those in `unnamed`, which no name leads to (loops, `with`);
+    `called` has the uses by their terminal name, without those in `unnamed`, which no name leads to (loops, `with`,
+    what awaits a `STORE_CALL` in a loop);
     `passed` has them by the attributes that are read on the way, as is `b` in `a.b.c()`.
-    `classes` and `marked` are the scopes of classes and those of functions that are properties or higher-order.
+    `classes` and `marked` are the scopes of classes and those of functions that are properties, higher-order or
+    decorated.
     `aliases` are pairs of a name and another one that is bound to it at module or class level.
     `error` has the line and the reason when the file could not be read; the rest is empty then.
     """

@@ -69,12 +69,16 @@ _SAME_AS_ARGUMENT = frozenset(
 _DEPENDS = frozenset(
     {"fastapi.Depends", "fastapi.Security", "fastapi.params.Depends", "faststream.Depends", "taskiq.TaskiqDepends"}
 )
-_EAGER = ("select_related", "prefetch_related", "options")
+_SENDS_TASK = frozenset({"delay", "apply_async"})
+_TASKS = frozenset({"task", "shared_task"})  # decorators that make a function a task of celery
+_MANAGERS = frozenset({"objects", "_default_manager", "_base_manager"})
+EAGER = ("select_related", "prefetch_related", "options")
 
 _ONE_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
 _RELATION_FIELDS = _ONE_RELATIONS | {"ManyToManyField"}
 
 MANAGER, QUERY_SET, MODEL = "django.db.models.Manager", "django.db.models.QuerySet", "django.db.models.Model"
+PEEWEE_MODEL = "peewee.Model"
 
 
 class Kind(Enum):
@@ -147,6 +151,7 @@ class Resolver:
         self._lines: dict[int, tuple[Value, ...]] = {}
         self._kinds: dict[int, Kind] = {}
         self._decorators: dict[int, frozenset[str]] = {}
+        self._wrapped: dict[int, list[int]] = {}
         self._star_names: dict[tuple[int, str], Values] = {}
         self._iterated: dict[Value, Values] = {}
         self._open_aliases: set[Alias] = set()
@@ -433,14 +438,21 @@ class Resolver:
             return (External(f"builtins.list.{name}", False, value.elements),)
         if isinstance(value, Partial) and name == "func":
             return value.targets
+        if isinstance(value, Function) and name in _SENDS_TASK and self.decorator_names(value.key) & _TASKS:
+            return (External(f"celery.Task.{name}"),)
         return NONE
 
     def _external_attribute(self, value: External, name: str) -> Values:
+        if name in _MANAGERS and not value.instance and self._is_foreign_class(value.name):
+            return (External(MANAGER, True, (External(value.name, True),)),)  # a model of another distribution
         key = (value.name, value.instance, name)
         full = self._external_names.get(key)
         if full is None:
             full = self._external_names[key] = self._external_name(value.name, value.instance, name)
         return (External(full, False, value.elements),)
+
+    def _is_foreign_class(self, name: str) -> bool:
+        return _is_class_name(name) and not self.catalogue.knows(name)
 
     def _external_name(self, owner: str, instance: bool, name: str) -> str:
         if not instance and not _is_class_name(owner):
@@ -451,9 +463,12 @@ class Resolver:
 
     def _module_attribute(self, index: int, name: str) -> Values:
         file = self.files[index]
-        if name in file.facts.scopes[0].names:
-            return self.values(file, file.facts.scopes[0].names[name])
-        found = self.index.submodule(index, name)
+        held = file.facts.scopes[0].names.get(name)
+        if held is not None:
+            values = self.values(file, held)
+            if values or file.ops[held] != f.MEMBER or file.text(held) != f":{name}":
+                return values
+        found = self.index.submodule(index, name)  # `from . import name` means itself while it is being answered
         if found is not None:
             return (Module(found),)
         return self._starred(file, name) if file.facts.stars else NONE
@@ -461,11 +476,19 @@ class Resolver:
     def _class_attribute(self, key: int, name: str) -> Values:
         found = self.lookup(key, name)
         if found:
-            return tuple(Function(v.key, key) if isinstance(v, Function) else v for v in found)
+            return tuple(self._of_class(value, key) for value in found)
         return self._orm_attribute(key, name)
 
+    def _of_class(self, value: Value, key: int) -> Value:
+        """A function, or one that a class of a library has, as read from the class `key`: `Book.select`."""
+        if isinstance(value, Function):
+            return Function(value.key, key)
+        if isinstance(value, External) and not value.instance and not value.elements:
+            return External(value.name, False, (Instance(key),))
+        return value
+
     def _orm_attribute(self, key: int, name: str) -> Values:
-        if name in ("objects", "_default_manager", "_base_manager") and self.derives(key, MODEL):
+        if name in _MANAGERS and self.derives(key, MODEL):
             return (External(MANAGER, True, (Instance(key),)),)
         return NONE
 
@@ -618,7 +641,8 @@ class Resolver:
             return self._returned(called, value, file, args) if called is not None else NONE
         if last in _RELATION_FIELDS and args:
             return (External(name, True, self._held_by(file, args[0])),)
-        return (External(name if _is_class_name(name) else f"{name}()", True),)
+        is_class = _is_class_name(name) or name in self.catalogue.bases
+        return (External(name if is_class else f"{name}()", True),)
 
     def _special_call(self, name: str, last: str, file: LoadedFile, args: Seq[int]) -> Values | None:
         if not args:
@@ -686,7 +710,13 @@ class Resolver:
 
     def _enter(self, file: LoadedFile, ref: int) -> Values:
         dunder = "__aenter__" if file.ops[ref] == f.AENTER else "__enter__"
-        return self._join(self._entered(value, dunder) for value in self.values(file, file.bases[ref]))
+        values = self.values(file, file.bases[ref])
+        if len(values) > 1:  # of a sync and an async twin, the statement names the one that is meant
+            values = tuple(value for value in values if self._can_enter(value, dunder)) or values
+        return self._join(self._entered(value, dunder) for value in values)
+
+    def _can_enter(self, value: Value, dunder: str) -> bool:
+        return not isinstance(value, Instance) or bool(self._instance_attribute(value.key, dunder))
 
     def _entered(self, value: Value, dunder: str) -> Values:
         if isinstance(value, Pending):
@@ -834,6 +864,19 @@ class Resolver:
                 )
         return False
 
+    def wrappers(self, key: int) -> list[int]:
+        """The sync functions of the project that decorators put in place of the function `key`."""
+        if not self.scope(key).decorators:
+            return []
+        known = self._wrapped.get(key)
+        if known is None:
+            file = self.file_of(key)
+            decorators = (v for ref in self.scope(key).decorators for v in self.values(file, ref))
+            results = (result for v in decorators if isinstance(v, Function) for result in self._wrappers(v))
+            found = {result.key for result in results if isinstance(result, Function) and result.key != key}
+            known = self._wrapped[key] = sorted(each for each in found if self.kind(each) is Kind.SYNC)
+        return known
+
     def _wrappers(self, decorator: Function) -> Values:
         """The functions that a decorator of the project returns."""
         file = self.file_of(decorator.key)
@@ -842,12 +885,13 @@ class Resolver:
     def is_abstract(self, key: int) -> bool:
         return bool(self.scope(key).flags & f.TRIVIAL) or "abstractmethod" in self.decorator_names(key)
 
-    def is_eager(self, file: LoadedFile, ref: int) -> bool:
-        """Whether the chain that leads to `ref` loads relations with the rows."""
+    def is_eager(self, file: LoadedFile, ref: int, loaders: tuple[str, ...] = EAGER) -> bool:
+        """Whether the chain that leads to `ref` loads relations with the rows, by one of `loaders`."""
         while ref:
-            if file.ops[ref] == f.ATTR and file.text(ref) in _EAGER:
+            if file.ops[ref] == f.ATTR and file.text(ref) in loaders:
                 return True
-            if any(self.is_eager(file, arg) for arg in file.args.get(ref, ()) if file.ops[arg] in (f.CALL, f.ATTR)):
+            args = [arg for arg in file.args.get(ref, ()) if file.ops[arg] in (f.CALL, f.ATTR)]
+            if any(self.is_eager(file, arg, loaders) for arg in args):
                 return True
             if file.ops[ref] in (f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER, f.NAME):
                 return False

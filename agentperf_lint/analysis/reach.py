@@ -14,7 +14,18 @@ from collections.abc import Sequence as Seq
 from typing import Literal, NamedTuple
 
 from agentperf_lint.analysis import facts as f
-from agentperf_lint.analysis.infer import MANAGER, MODEL, NONE, QUERY_SET, SCOPE_BITS, Kind, LoadedFile, Resolver
+from agentperf_lint.analysis.infer import (
+    EAGER,
+    MANAGER,
+    MODEL,
+    NONE,
+    PEEWEE_MODEL,
+    QUERY_SET,
+    SCOPE_BITS,
+    Kind,
+    LoadedFile,
+    Resolver,
+)
 from agentperf_lint.analysis.values import (
     Class,
     External,
@@ -34,14 +45,18 @@ from agentperf_rules.model import CONFIDENCES, SEVERITIES, Confidence, Loop, Loo
 Family = Literal["blocking", "loop"]
 
 MAX_LOOP_HOPS = 4  # calls between a loop and its query; further away the loop is rarely the place to fix
-MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a finding is only possible
+MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a finding is only possible ...
+MAX_SURE_HELPERS = 5  # ... unless every call on the way always runs: then so many
 MAX_BRANCHES = 2  # conditional calls on the way; with more, the sink is rarely reached
 MAX_DEPTH = 1_000_000
 _FAMILIES: tuple[Family, ...] = ("blocking", "loop")
-_REACH: dict[Family, int] = {"blocking": MAX_HELPERS, "loop": MAX_LOOP_HOPS}  # calls
+_REACH: dict[Family, int] = {"blocking": MAX_SURE_HELPERS, "loop": MAX_LOOP_HOPS}  # calls
 _UNLIMITED: dict[Family, int] = {"blocking": MAX_DEPTH, "loop": MAX_LOOP_HOPS}
 MAX_NAMESAKES = 3  # methods that share a distinctive name, all taken for what is called on an unknown receiver
-MAX_CALLERS = 10  # of a helper that reaches the sink in a branch only, like a logger with many back ends
+MAX_CALLERS = 10  # of a helper that reaches the sink for one kind of caller only, like a logger with many back ends
+# What a single implementation of a method does is not what mostly happens, with so many or beside one in memory.
+SEVERAL, MANY = 3, 6
+_IN_MEMORY = re.compile(r"Memory|Null|Noop|NoOp|Dummy")
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")
@@ -57,6 +72,7 @@ _BUFFER_READERS = frozenset(
         "soundfile numpy pydub"
     ).split()
 )
+_ENDS = (".commit", ".rollback", ".close")  # of a transaction
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
 _BATCH_NAME = re.compile(
@@ -71,6 +87,7 @@ def _relation(name: str, batch: str) -> Sink:
 
 
 DJANGO_RELATION = _relation("django.db.models.ForeignKey", "select_related() in the query")
+PEEWEE_RELATION = _relation("peewee.ForeignKeyField", "join() in the query, or prefetch()")
 SQLALCHEMY_RELATION = _relation("sqlalchemy.orm.relationship", "selectinload() or joinedload() in the query")
 
 
@@ -78,7 +95,7 @@ class Edge(NamedTuple):
     """One use, resolved: in `caller` it reaches the sink, or runs the function `callee` (-1 for a sink).
 
     `sync` says that it runs on the caller's thread before the next statement, `repeats` that the use itself
-    runs it once per element.
+    runs it once per element, `decorates` that the callee is what a decorator put around the function that is called.
     """
 
     caller: int
@@ -91,6 +108,7 @@ class Edge(NamedTuple):
     sync: bool
     repeats: bool = False
     code: str = ""
+    decorates: bool = False
 
 
 class Effect(NamedTuple):
@@ -142,8 +160,10 @@ class Reach:
         self._depths: dict[Family, dict[int, int]] = {"blocking": {}, "loop": {}}
         self._constructors: dict[int, list[int]] = {}
         self._called: dict[int, dict[int, set[str]]] = {}
+        self._changed: dict[int, set[int]] = {}
         self._aliases: dict[str, set[str]] = defaultdict(set)
         self._subclasses: dict[str, set[str]] = defaultdict(set)
+        self._decorated: dict[str, set[str]] = defaultdict(set)
         self._subclass_keys: dict[int, list[int]] | None = None
         self._classes: list[tuple[int, f.Scope]] = []
         self._properties: set[str] = set()
@@ -185,8 +205,10 @@ class Reach:
                 scope = scopes[index]
                 if scope.flags & f.PROPERTY:
                     self._properties.add(scope.name)
-                else:
+                elif scope.flags & f.HIGHER_ORDER:
                     self._higher_order.append(scope.name)
+                for decorator in scope.decorators:
+                    self._decorated[self._last_name(file, decorator)].add(scope.name)
             for target, name in file.facts.aliases:
                 self._aliases[target].add(name)
         self._readable = self._properties | self._relations
@@ -227,7 +249,7 @@ class Reach:
                 self._want(alias)
 
     def _resolve_always(self) -> None:
-        """Uses that no name leads to: `with`, loops, and callees that are computed."""
+        """Uses that no name leads to: `with`, loops, calls of stores, and callees that are computed."""
         for file in self.files:
             for index in file.facts.unnamed:
                 self._resolve(file, index)
@@ -289,6 +311,12 @@ class Reach:
             if owner >= 0:
                 self._want_class(self.resolver.scope(owner).name, set())
         self._want(scope.name)
+        outer = scope.parent
+        scopes = self.resolver.file_of(key).facts.scopes
+        while outer > 0 and scopes[outer].kind == f.FUNCTION:  # a decorator's inner function runs under other names
+            for name in sorted(self._decorated.get(scopes[outer].name, ())):
+                self._want(name)
+            outer = scopes[outer].parent
         if scope.name in self._properties:
             self._resolve_middles(scope.name)
 
@@ -377,8 +405,8 @@ class Reach:
     def _plausible(self, edges: list[Edge], use: f.Use) -> Iterator[Edge]:
         """Of several things that a name can be, those that fit: what is awaited is no sync function, and vice versa."""
         awaited = bool(use.flags & (f.AWAITED | f.FANNED_OUT))
-        if not awaited and any(edge.callee >= 0 and edge.sync for edge in edges):
-            edges = [edge for edge in edges if edge.callee < 0 or edge.sync]
+        if any(edge.callee >= 0 and edge.sync is not awaited for edge in edges):
+            edges = [edge for edge in edges if edge.callee < 0 or edge.sync is not awaited]
         for edge in edges:
             if awaited and edge.callee >= 0 and edge.sync and not self._gives_awaitable(edge.callee):
                 continue
@@ -410,6 +438,11 @@ class Reach:
         return self._methods.get(name, [])
 
     def _gives_awaitable(self, key: int) -> bool:
+        """Whether what the sync function returns can be awaited; unknown results can."""
+        scope, file = self.resolver.scope(key), self.resolver.file_of(key)
+        declared = scope.annotation
+        if file.ops[declared] == f.LITERAL and file.text(declared) == "None" and not scope.decorators:
+            return False
         results = self.resolver.results(key)
         return not results or any(
             isinstance(value, Pending) or (isinstance(value, External) and value.name.startswith("asyncio."))
@@ -457,6 +490,8 @@ class Reach:
             if not sync and use.flags & f.DISCARDED:
                 continue
             yield Edge(caller, caller >> SCOPE_BITS, index, key, None, "", at_most(sure, confidence), sync, repeats)
+            for wrapper in self.resolver.wrappers(key) if sync else ():
+                yield Edge(caller, caller >> SCOPE_BITS, index, wrapper, None, "", "likely", True, repeats, "", True)
             if use.kind == f.USE_CALL and self.resolver.scope(key).flags & f.HIGHER_ORDER:
                 yield from self._passed_edges(key, function, index, use, caller)
 
@@ -530,6 +565,8 @@ class Reach:
             sink is not None
             and not self._is_prefetched(value, file, file.bases[use.ref])
             and not self._in_memory(sink, file, use.ref)
+            and not (use.flags & f.NO_WAIT and sink.kind == "sync")
+            and not any(self._last_name(file, ref) in f.NO_WAIT_FLAGS for ref in file.args.get(use.ref, ()))
         ):
             yield self._sink(sink, value.name, index, use, caller, "definite", repeats)
         yield from self._offload_edges(value, file, index, use, caller)
@@ -538,7 +575,7 @@ class Reach:
         if invoker is not None:
             ref = self._argument(file, use.ref, invoker.position, invoker.keyword)
             for target in self.resolver.values(file, ref) if ref else NONE:
-                if not isinstance(target, Class):
+                if not isinstance(target, Class) and target != value:
                     yield from self._run_edges(target, file, index, use, caller, invoker.repeats)
         owner, _, last = value.name.rpartition(".")
         if owner == "builtins" and last in _CONSUMERS and args:
@@ -587,8 +624,23 @@ class Reach:
         ref = self._argument(file, use.ref, offloader.position, offloader.keyword)
         if ref and file.ops[ref] == f.CALL:
             self.offloaded_results.add((file.index, ref))
+        if use.flags & f.AWAITED:  # off the event loop, but still one call per element of a loop
+            for target in self.resolver.values(file, ref) if ref else NONE:
+                yield from self._offloaded_edges(target, index, use, caller)
         if offloader.awaitable and not (offloader.result or offloader.starts_at_once) and use.flags & f.DISCARDED:
             yield self._mistake("APL120", name, index, use, caller)
+
+    def _offloaded_edges(self, target: Value, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
+        if isinstance(target, Partial):
+            for each in target.targets:
+                yield from self._offloaded_edges(each, index, use, caller)
+        elif isinstance(target, Function):
+            for edge in self._function_edges(target, index, use, caller, of=(Kind.SYNC,)):
+                yield edge._replace(sync=False)
+        elif isinstance(target, External):
+            sink = self.catalogue.sink(target.name)
+            if sink is not None:
+                yield self._sink(sink, target.name, index, use, caller)._replace(sync=False)
 
     def _mistake(self, code: str, name: str, index: int, use: f.Use, caller: int) -> Edge:
         sink = Sink(name, "sync", "high", use="", blocking=False)
@@ -600,10 +652,12 @@ class Reach:
         if not head:
             return
         receiver = head.rpartition(".")[2]
-        awaited = bool(use.flags & f.AWAITED)
+        awaited = bool(use.flags & (f.AWAITED | f.FANNED_OUT))
         sync = not use.flags & _SYNC
         for rule in self.catalogue.convention(receiver, method, head):
             if (rule.when == "awaited" and not awaited) or (rule.when == "sync" and not sync):
+                continue
+            if rule.when == "changed" and not self._is_changed(file, use):
                 continue
             if rule.args and not self._first_argument_matches(file, use.ref, rule.args):
                 continue
@@ -619,6 +673,17 @@ class Reach:
             )
             yield self._sink(sink, written, index, use, caller, rule.confidence)
             return
+
+    def _is_changed(self, file: LoadedFile, use: f.Use) -> bool:
+        """Whether the call, without positional arguments, is on an object of which an attribute is set in the file."""
+        if file.strings[use.given].partition("|")[0]:
+            return False
+        changed = self._changed.get(file.index)
+        if changed is None:
+            kinds, refs = file.uses[1 :: f.USE_STRIDE], file.uses[2 :: f.USE_STRIDE]
+            changed = {file.bases[ref] for kind, ref in zip(kinds, refs) if kind == f.USE_STORE}
+            self._changed[file.index] = changed
+        return file.bases[file.bases[use.ref]] in changed
 
     def _first_argument_matches(self, file: LoadedFile, call: int, pattern: str) -> bool:
         args = file.args.get(call, [])
@@ -686,12 +751,17 @@ class Reach:
                     )
             if name in self._relations and use.loop >= 0 and self._is_lazy_relation(file, base, value, name):
                 relation = f"{self.resolver.scope(value.key).name}.{name}"
-                sink = DJANGO_RELATION if self.resolver.derives(value.key, MODEL) else SQLALCHEMY_RELATION
-                yield self._sink(sink, relation, index, use, caller)._replace(code="APL203")
+                yield self._sink(self._relation_of(value), relation, index, use, caller)._replace(code="APL203")
+
+    def _relation_of(self, row: Instance) -> Sink:
+        if self.resolver.derives(row.key, MODEL):
+            return DJANGO_RELATION
+        return PEEWEE_RELATION if self.resolver.derives(row.key, PEEWEE_MODEL) else SQLALCHEMY_RELATION
 
     def _is_lazy_relation(self, file: LoadedFile, base: int, value: Instance, name: str) -> bool:
         """A relation of a model, read on a row that a query in sight loaded without it."""
-        if not self._comes_from_loop(file, base) or self.resolver.is_eager(file, base):
+        loaders = (*EAGER, "join", "prefetch") if self.resolver.derives(value.key, PEEWEE_MODEL) else EAGER
+        if not self._comes_from_loop(file, base) or self.resolver.is_eager(file, base, loaders):
             return False
         for cls in self.resolver.line(value.key):
             if isinstance(cls, Class) and name in self.resolver.scope(cls.key).names:
@@ -745,9 +815,12 @@ class Reach:
         return effects
 
     def _spread(self, sinks: list[Edge], family: Family, effects: dict[int, Effect], certain: bool) -> None:
-        """Breadth first from the sinks to the callers of the functions that reach them."""
+        """Breadth first from the sinks to the callers of the functions that reach them.
+
+        First come those that always run; what ends a transaction says less than what was done in it.
+        """
         reached: deque[int] = deque()
-        for edge in sinks:
+        for edge in sorted(sinks, key=lambda e: (e.name.endswith(_ENDS), self._branches(e), e.file, e.use)):
             if edge.caller not in effects:
                 assert edge.sink is not None
                 effects[edge.caller] = Effect(
@@ -762,52 +835,88 @@ class Reach:
                     continue
                 if (family == "blocking" and not edge.sync) or (family == "loop" and self._is_batched(edge)):
                     continue
-                if self._avoids(edge, effect):
+                met = self._met(edge, effect, family, effects)
+                if met is None:
                     continue
-                weaker = at_most(effect.confidence, edge.confidence)
-                branches = effect.branches + self._branches(edge)
-                if self._is_far(effect, branches):
-                    weaker = "possible"
-                effects[edge.caller] = Effect(
-                    effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches
-                )
+                effects[edge.caller] = self._behind(edge, met)
                 reached.append(edge.caller)
+
+    def _behind(self, edge: Edge, effect: Effect) -> Effect:
+        """The effect of the caller whose `edge` leads to a function with `effect`."""
+        weaker = at_most(effect.confidence, edge.confidence)
+        branches = effect.branches + self._branches(edge)
+        if self._is_far(effect, branches) or self._says_little(edge, effect):
+            weaker = "possible"
+        return Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches)
+
+    def _met(self, edge: Edge, effect: Effect, family: Family, effects: dict[int, Effect]) -> Effect | None:
+        """What the callee does when it is called as `edge` does: `effect`, another one, or nothing."""
+        if not self._avoids(edge, effect):
+            return effect
+        others = (self._direct(other, family, effects) for other in self.edges[edge.callee])
+        return next((other for other in others if other is not None and not self._avoids(edge, other)), None)
+
+    def _direct(self, edge: Edge, family: Family, effects: dict[int, Effect]) -> Effect | None:
+        """The effect that `edge` alone gives its caller."""
+        if family == "loop" and self._is_batched(edge):
+            return None
+        if edge.sink is not None:
+            if not _applies(edge, family):
+                return None
+            return Effect(edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge))
+        effect = effects.get(edge.callee)
+        if effect is None or effect.edge.caller == edge.caller or (family == "blocking" and not edge.sync):
+            return None
+        return None if self._avoids(edge, effect) else self._behind(edge, effect)
 
     def _is_guarded(self, edge: Edge) -> bool:
         return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 11])
 
     def _avoids(self, edge: Edge, effect: Effect) -> bool:
-        """Whether the call passes the argument whose absence alone leads to the effect."""
+        """Whether the arguments of the call keep it from the effect: each guard names one that must be None, or not."""
         file = self.files[effect.edge.file]
         guard = file.strings[file.uses[effect.edge.use * f.USE_STRIDE + 11]]
         if not guard or edge.callee != effect.edge.caller:
             return False
         caller = self.files[edge.file]
-        positions, _, names = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]].partition("|")
-        if guard in names.split(","):
-            return True
+        if not self._is_written_as_call(caller, edge):
+            return False
+        given = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]]
         params = [param.name for param in self.resolver.scope(edge.callee).params]
         if params[:1] in (["self"], ["cls"]):
             params = params[1:]
-        position = params.index(guard) if guard in params else len(positions)
-        return "*" not in positions and positions[position : position + 1] == "x"
+        return any(_is_given(name.lstrip("!"), given, params) is (name[0] != "!") for name in guard.split("&"))
+
+    def _is_written_as_call(self, file: LoadedFile, edge: Edge) -> bool:
+        """Whether the arguments at the edge are those of its callee: a call of it, or of its class."""
+        use = file.use(edge.use)
+        if use.kind != f.USE_CALL:
+            return False
+        return any(
+            isinstance(value, Class) or (isinstance(value, Function) and value.key == edge.callee)
+            for value in self.resolver.values(file, file.bases[use.ref])
+        )
 
     def _is_batched(self, edge: Edge) -> bool:
         return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.BATCHED)
 
     def _branches(self, edge: Edge) -> int:
         """Whether the call of `edge` may well not happen when its function runs."""
-        conditional = bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.CONDITIONAL)
-        cached = bool(self.resolver.decorator_names(edge.caller) & _CACHES)
-        return int(conditional) + MAX_BRANCHES * cached
+        flags = self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7]
+        cached = bool(flags & f.KEPT or self.resolver.decorator_names(edge.caller) & _CACHES)
+        return int(bool(flags & f.CONDITIONAL)) + MAX_BRANCHES * cached
 
     def _is_far(self, effect: Effect, branches: int) -> bool:
         """Whether a call of a function with this effect says little about what happens at the caller."""
-        return effect.sink.kind in _NEAR_ONLY or effect.depth > MAX_HELPERS or branches >= MAX_BRANCHES
+        farthest = MAX_HELPERS if branches else MAX_SURE_HELPERS
+        return effect.sink.kind in _NEAR_ONLY or effect.depth > farthest or branches >= MAX_BRANCHES
 
-    def _is_hub(self, key: int) -> bool:
-        """Whether very many places call the function: what it does in a branch, it does not do for most of them."""
-        return len(self.into.get(key, ())) > MAX_CALLERS
+    def _says_little(self, edge: Edge, effect: Effect) -> bool:
+        """Whether the callee does this for some callers only: one way of a hub, or of a decorator."""
+        if edge.decorates:
+            return effect.branches > 0
+        flags = self.files[effect.edge.file].uses[effect.edge.use * f.USE_STRIDE + 7]
+        return bool(flags & f.SELECTED) and len(self.into.get(effect.edge.caller, ())) > MAX_CALLERS
 
     # -- reports ------------------------------------------------------------------------------------
 
@@ -823,29 +932,46 @@ class Reach:
                     continue
                 effect = None
                 if edge.callee >= 0:
-                    effect = effects.get(edge.callee)
-                    if effect is None or self._avoids(edge, effect):
+                    effect = self._effect_at(edge, "blocking", effects)
+                    if effect is None:
                         continue
                 elif not _applies(edge, "blocking"):
                     continue
                 sink = effect.sink if effect is not None else edge.sink
                 assert sink is not None
-                rank = _rank(self._weaker(edge, effect), sink.severity)
+                rank = _rank(self._weaker(edge, effect, effects), sink.severity)
                 if edge.use not in best or rank < best[edge.use][0]:
                     best[edge.use] = (rank, edge, effect)
-            for _, edge, effect in best.values():
-                self._suspect(edge, effect, "")
+            for (possible, _), edge, effect in best.values():
+                self._suspect(edge, effect, "", weak=bool(possible))
 
-    def _weaker(self, edge: Edge, effect: Effect | None) -> Confidence:
+    def _effect_at(self, edge: Edge, family: Family, effects: dict[int, Effect]) -> Effect | None:
+        effect = effects.get(edge.callee)
+        return None if effect is None else self._met(edge, effect, family, effects)
+
+    def _weaker(self, edge: Edge, effect: Effect | None, effects: dict[int, Effect]) -> Confidence:
         if effect is None:
             return edge.confidence
-        if self._is_far(effect, effect.branches) or (effect.branches and self._is_hub(edge.callee)):
+        if self._is_far(effect, effect.branches) or self._says_little(edge, effect):
+            return "possible"
+        if any(self._is_exception(step, effects) for step in _edges_towards_sink(edge, effect)):
             return "possible"
         return at_most(effect.confidence, edge.confidence)
 
+    def _is_exception(self, edge: Edge, effects: dict[int, Effect]) -> bool:
+        """Whether a single one of several implementations that the edge can lead to has such an effect."""
+        if edge.callee < 0 or edge.confidence != "likely" or edge.decorates:
+            return False
+        twins = {
+            each.callee for each in self.edges[edge.caller] if each.use == edge.use and each.confidence == "likely"
+        }
+        if len(twins) < SEVERAL or sum(callee in effects for callee in twins) != 1:
+            return False
+        return len(twins) >= MANY or any(_IN_MEMORY.search(self.resolver.qualified_name(callee)) for callee in twins)
+
     def _report_loops(self, effects: dict[int, Effect]) -> None:
         for edges in self.edges.values():
-            best: dict[int, tuple[int, Edge, Effect | None, f.LoopFact | None]] = {}
+            best: dict[int, tuple[tuple[bool, int], Edge, Effect | None, f.LoopFact | None]] = {}
             for edge in edges:
                 if edge.code in ("APL120", "APL122"):
                     continue
@@ -853,19 +979,20 @@ class Reach:
                 use = file.use(edge.use)
                 if (use.loop < 0 and not edge.repeats) or use.flags & f.ITERABLE:
                     continue
-                effect = effects.get(edge.callee) if edge.callee >= 0 else None
-                if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS or self._avoids(edge, effect)):
+                effect = self._effect_at(edge, "loop", effects) if edge.callee >= 0 else None
+                if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS):
                     continue
                 if (edge.callee < 0 and not _applies(edge, "loop")) or self._is_batched(edge):
                     continue
                 loop = self._loop_of(file, use)
                 if loop is None and not edge.repeats:
                     continue
-                depth = effect.depth if effect is not None else 0
-                if edge.use not in best or depth < best[edge.use][0]:
-                    best[edge.use] = (depth, edge, effect, loop)
-            for _, edge, effect, loop in best.values():
-                self._report_loop(edge, effect, loop)
+                weak = self._weaker(edge, effect, effects) == "possible"
+                rank = (weak, effect.depth if effect is not None else 0)
+                if edge.use not in best or rank < best[edge.use][0]:
+                    best[edge.use] = (rank, edge, effect, loop)
+            for (weak, _), edge, effect, loop in best.values():
+                self._report_loop(edge, effect, loop, weak)
 
     def _loop_of(self, file: LoadedFile, use: f.Use) -> f.LoopFact | None:
         """The innermost loop around the use that is not over a handful of written-out elements."""
@@ -899,7 +1026,7 @@ class Reach:
             and file.text(ref) != "generator"
         )
 
-    def _report_loop(self, edge: Edge, effect: Effect | None, loop: f.LoopFact | None) -> None:
+    def _report_loop(self, edge: Edge, effect: Effect | None, loop: f.LoopFact | None, weak: bool) -> None:
         file = self.files[edge.file]
         use = file.use(edge.use)
         sink = effect.sink if effect is not None else edge.sink
@@ -916,14 +1043,18 @@ class Reach:
             if loop is None
             else Loop(_LOOP_KINDS[loop.kind], loop.line, loop.end_line)
         )
-        self._suspect(edge, effect, code, place)
+        self._suspect(edge, effect, code, place, weak=weak)
 
-    def _suspect(self, edge: Edge, effect: Effect | None, code: str, loop: Loop | None = None) -> None:
+    def _suspect(
+        self, edge: Edge, effect: Effect | None, code: str, loop: Loop | None = None, *, weak: bool = False
+    ) -> None:
         file = self.files[edge.file]
         use = file.use(edge.use)
         sink = effect.sink if effect is not None else edge.sink
         assert sink is not None
-        confidence = self._weaker(edge, effect)
+        confidence = (
+            "possible" if weak else edge.confidence if effect is None else at_most(effect.confidence, edge.confidence)
+        )
         if CONFIDENCES.index(confidence) < self.least:
             return
         if not code:
@@ -975,6 +1106,26 @@ class Reach:
         return Step(
             self.display(file.path), use.line, self.resolver.qualified_name(edge.caller), file.strings[use.written]
         )
+
+
+def _edges_towards_sink(edge: Edge, effect: Effect) -> Iterator[Edge]:
+    yield edge
+    step: Effect | None = effect
+    while step is not None:
+        yield step.edge
+        step = step.then
+
+
+def _is_given(name: str, given: str, params: Seq[str]) -> bool | None:
+    """Whether a call that passes `given` gives the parameter a value; None where it cannot be told."""
+    positions, _, listed = given.partition("|")
+    names = listed.split(",")
+    if name in names:
+        return True
+    if "*" in positions or "**" in names:
+        return None
+    position = params.index(name) if name in params else len(positions)
+    return positions[position : position + 1] == "x"
 
 
 def _applies(edge: Edge, family: Family) -> bool:

@@ -65,7 +65,26 @@ def waits(shape: Shape) -> bool:
     name = last_name(call.func)
     if is_false(_flag(call, name)) or is_zero(argument(call, _TIMEOUT_POSITION.get(name, 99), "timeout")):
         return False
+    if name == "get" and _is_seen_filled(call, shape):
+        return False
     return name not in {"result", "exception"} or not _is_known_done(call, shape)
+
+
+def _is_seen_filled(call: cst.Call, shape: Shape) -> bool:
+    """`if not queue.empty(): queue.get()`, as long as no other thread takes from it."""
+    queue = dotted(call.func.value) if isinstance(call.func, cst.Attribute) else ""
+    for above in shape.ancestors:
+        if isinstance(above, cst.FunctionDef):
+            return False
+        tests = above.test if isinstance(above, (cst.If, cst.While)) else None
+        for node in walk(tests) if tests is not None else ():
+            if (
+                isinstance(node, cst.Attribute)
+                and node.attr.value in {"empty", "qsize"}
+                and dotted(node.value) == queue
+            ):
+                return True
+    return False
 
 
 def _flag(call: cst.Call, name: str) -> cst.BaseExpression | None:

@@ -38,6 +38,7 @@ RepeatKind = Literal["for", "async for", "while", "comprehension", "map"]
 _HANDFUL = 16
 _FEW_TIMES = 32
 _FEW_SLICED = 5
+_LONGEST_FAN_OUT = 3  # steps from what is started to its query
 _SUCCESS = range(200, 300)
 
 _STARTERS = frozenset(
@@ -86,17 +87,18 @@ _ADDRESSES = frozenset(
         "schema", "cluster", "mirror", "gateway", "backend", "provider", "endpoint", "zone",
     }
 )  # fmt: skip
+_HOSTS = frozenset({"host", "hostname", "server", "mirror", "peer"})
 _STATEMENTS = frozenset(
     {
         "table", "statement", "stmt", "ddl", "migration", "pragma", "trigger", "extension", "view", "script",
-        "sql", "command",
+        "sql", "command", "column", "constraint",
     }
 )  # fmt: skip
 _STREAMS = frozenset(
     {
         "websocket", "ws", "socket", "stream", "subscription", "consumer", "pubsub", "listen", "listener",
         "message", "event", "queue", "channel", "receive", "watch", "notification", "update", "frame",
-        "change",
+        "change", "body",
     }
 )  # fmt: skip
 _WAITS = frozenset({"sleep", "throttle", "rate_limit", "wait_for_token", "wait_for_slot"})
@@ -117,7 +119,8 @@ _DDL = re.compile(
 _BEFORE_IDENTIFIER = re.compile(
     r"\b(from|into|update|table|join|index|view|exists|schema|database|pragma)\s+[\"'`\[]?$", re.IGNORECASE
 )
-_ENTITY_CALLS = frozenset({"query", "select", "insert", "update", "delete", "count"})
+_ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update", "delete", "count"})
+_CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
 
 
@@ -161,7 +164,10 @@ def loop_verdict(suspect: Suspect, shape: Shape) -> Verdict:
     for depth, loop in enumerate(loops):
         verdict = LoopJudge(suspect, shape, path, loop, inner=depth == 0).verdict()
         if verdict.limit is not None:
-            limit = at_most(verdict.limit, "possible") if fan_out and _is_bounded(path, shape) else verdict.limit
+            # What is far from its query is started side by side for other reasons; caches have layers of their own.
+            whole_tasks = suspect.sink_kind != "cache" and len(suspect.chain) > _LONGEST_FAN_OUT
+            weak = fan_out and (whole_tasks or _is_bounded(path, shape))
+            limit = at_most(verdict.limit, "possible") if weak else verdict.limit
             return Verdict(limit, verdict.reason, loop, fan_out)
         if not verdict.reason.startswith("neutral"):
             return verdict
@@ -387,13 +393,37 @@ class LoopJudge:
             return "waits between calls on purpose"
         if self._is_buffered():
             return "collected into one request"
+        if self._passes_batch():
+            return "a batch each time"
         if self.is_direct and isinstance(self.node, cst.Call) and _BULK.search(last_name(self.node.func)):
             return "a bulk call"
         if self._asks_another_server():
             return "another server each time"
         if self._runs_another_statement():
             return "another statement each time"
+        if self._is_fallback():
+            return "a way out after the batch has failed"
         return ""
+
+    def _passes_batch(self) -> bool:
+        """Whether the call itself is given a batch: `embed_documents(text_batch)`."""
+        if not self.is_direct or not isinstance(self.node, cst.Call):
+            return False
+        names = (arg.value.value for arg in self.node.args if isinstance(arg.value, cst.Name))
+        return any(name.lower().rpartition("_")[2] == "batch" for name in names)
+
+    def _is_fallback(self) -> bool:
+        """Whether the loop runs only after the advice, one call with all that it is over, was tried and failed."""
+        for handler, tried in pairwise(self.path[self.path.index(self.loop.node) :]):
+            if isinstance(handler, cst.FunctionDef):
+                return False
+            if isinstance(handler, cst.ExceptHandler) and isinstance(tried, cst.Try):
+                whole = {dotted(part) for part in _parts(self.loop.iterable)} - {""}
+                advised = {*re.findall(r"\w+(?=\()", self.suspect.use), last_name(self.node)}
+                calls = (part for part in walk(tried.body) if isinstance(part, cst.Call))
+                given = (arg.value for call in calls if last_name(call.func) in advised for arg in call.args)
+                return any(dotted(part) in whole for value in given for part in walk(value))
+        return False
 
     def _waits(self) -> bool:
         pauses = (call for call in self.block.calls if last_name(call.func) in _WAITS)
@@ -425,8 +455,12 @@ class LoopJudge:
         return isinstance(origin, cst.Call) and bool(words(last_name(origin.func)) & _BUFFERS)
 
     def _asks_another_server(self) -> bool:
+        if self.suspect.sink_kind in {"orm", "relation"}:
+            return False
+        if not self.is_direct and self._target_words() & _HOSTS:
+            return True
         receiver = self._receiver()
-        if receiver is None or self.suspect.sink_kind in {"orm", "relation"}:
+        if receiver is None:
             return False
         tainted = self._tainted(self.loop.targets)
         if self._comes_from_element(receiver, tainted, 4):
@@ -461,6 +495,8 @@ class LoopJudge:
         if not self.is_direct:
             return False
         statement = self._statement()
+        if isinstance(statement, cst.Call) and _CONSTRUCTS.fullmatch(last_name(statement.func)):
+            return True
         return bool(_DDL.match(text_of(statement))) or _names_identifier(statement, tainted)
 
     def _takes_statement(self, call: cst.Call) -> bool:
@@ -493,7 +529,8 @@ class LoopJudge:
             limit = "likely"
         if not self._depends():
             limit, reason = "likely", "the same call for every element"
-            if self._is_guarded_by_cache():
+            asks_around = not self.is_direct and self.suspect.code != "APL207"  # "cancelled?", "which settings?"
+            if asks_around or self._is_guarded_by_cache():
                 limit = "possible"
         elif self._is_guarded_by_cache():
             limit = "likely"
@@ -536,14 +573,17 @@ class LoopJudge:
         if not own:
             return False
         results = self._tainted(own)
-        wanted = _argument_names_in_chain(self.node) - {"self", "cls"}
+        receiver = self._receiver()
+        asked = dotted(root_of(receiver)) if receiver is not None else ""
+        around = {"self", "cls", asked}  # a session that is given what was found is still the same session
+        wanted = _argument_names_in_chain(self.node) - around
         seen: set[str] = set()
         while wanted - seen:
             name = min(wanted - seen)
             seen.add(name)
             earlier = [binding for binding in self.bindings if name in binding.names and binding.at < self.at]
             for binding in earlier:
-                wanted |= binding.sources - {"self", "cls"}
+                wanted |= binding.sources - around
             if any(not binding.changes and name not in binding.sources for binding in earlier):
                 continue  # it is made anew in every turn
             if name in self.loop.targets:
@@ -624,11 +664,19 @@ class LoopJudge:
     def _in_function(self) -> Sequence[Binding]:
         return block_of(self.shape.function.body).bindings if self.shape.function is not None else ()
 
+    def _parameters(self) -> frozenset[str]:
+        if self.shape.function is None:
+            return frozenset()
+        params = self.shape.function.params
+        return frozenset(param.name.value for param in (*params.posonly_params, *params.params, *params.kwonly_params))
+
     def _resolved(self, iterable: cst.CSTNode) -> cst.CSTNode:
         """What a variable was bound to where nothing else binds or changes it."""
         if not isinstance(iterable, cst.Name):
             return iterable
         found = [binding for binding in self._in_function() if iterable.value in binding.names]
+        if iterable.value in self._parameters():  # `if not isinstance(ids, list): ids = [ids]`
+            return iterable
         if len(found) != 1 or found[0].changes or found[0].names != {iterable.value}:
             return iterable
         return found[0].value
@@ -643,7 +691,7 @@ class LoopJudge:
 def is_handful(iterable: cst.CSTNode) -> bool:
     """Whether `iterable` is a fixed, small collection: a literal, an upper-case constant, an Enum, `range(3)`."""
     if isinstance(iterable, (cst.Tuple, cst.List, cst.Set)):
-        plain = not any(isinstance(element, cst.StarredElement) for element in iterable.elements)
+        plain = all(_is_counted(element) for element in iterable.elements)
         return plain and 1 <= len(iterable.elements) <= _HANDFUL
     if isinstance(iterable, cst.Dict):
         return 1 <= len(iterable.elements) <= _HANDFUL
@@ -656,6 +704,14 @@ def is_handful(iterable: cst.CSTNode) -> bool:
     return isinstance(iterable, cst.Call) and _is_handful_call(iterable)
 
 
+def _is_counted(element: cst.BaseElement) -> bool:
+    """Whether an element of a display stands for itself, or for the few of `*((x,) if x else ())`."""
+    if not isinstance(element, cst.StarredElement):
+        return True
+    choice = element.value
+    return isinstance(choice, cst.IfExp) and all(isinstance(each, cst.Tuple) for each in (choice.body, choice.orelse))
+
+
 def _is_handful_call(call: cst.Call) -> bool:
     name = last_name(call.func)
     if name == "range":
@@ -664,6 +720,10 @@ def _is_handful_call(call: cst.Call) -> bool:
         return (integer(top) or _FEW_TIMES + 1) <= _FEW_TIMES or (isinstance(top, cst.Name) and top.value.isupper())
     if name in _VIEWS and isinstance(call.func, cst.Attribute):
         return is_handful(call.func.value)
+    if name == "fromkeys":
+        return bool(call.args) and is_handful(call.args[0].value)
+    if name == "get_models" and dotted(call.func).endswith("apps.get_models"):
+        return True  # the tables of a project
     if name == "zip":
         return any(is_handful(arg.value) for arg in call.args)
     return name in _PASS_THROUGH and bool(call.args) and is_handful(call.args[0].value)
@@ -823,7 +883,9 @@ def _answered(test: cst.CSTNode) -> frozenset[str]:
         return target_names(test.target)
     if isinstance(test, cst.Comparison) and len(test.comparisons) == 1:
         part = test.comparisons[0]
-        succeeded = isinstance(part.operator, cst.Equal) and integer(part.comparator) in _SUCCESS
+        succeeded = isinstance(part.operator, cst.Equal) and (
+            integer(part.comparator) in _SUCCESS or is_zero(part.comparator)
+        )
         return names_in(test.left) if succeeded or isinstance(part.operator, cst.IsNot) else frozenset()
     if isinstance(test, cst.Attribute) and test.attr.value in {"ok", "is_success", "success", "found"}:
         return names_in(test)

@@ -99,7 +99,7 @@ async def total(pool: ThreadPoolExecutor, numbers):
             return "place"
         called = callee(suspect.call)
         entered = _is_lock(suspect) and not called.endswith("acquire")
-        return "function" if entered or called.endswith((".result", ".exception")) else "statement"
+        return "function" if entered or called.endswith((".result", ".exception", ".get")) else "statement"
 
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
         if len(suspect.chain) > 1:

@@ -130,7 +130,7 @@ class Catalogue:
         for spelling, canonical in self.aliases.items():
             if canonical in self.sinks or canonical in self.offloaders:
                 names.add(spelling.rpartition(".")[2])
-        return frozenset(names - {"*"})
+        return frozenset([name for name in names if "*" not in name])
 
     # -- names --------------------------------------------------------------------------------------
 
@@ -226,7 +226,7 @@ class Catalogue:
         `receiver` is its last segment, `head` all that is written before the method; conventions that
         ask for more than the last segment are left out without it.
         """
-        candidates = self._by_method.get(method)
+        candidates = self._by_method.get(method) or self._by_method.get(f"{method.partition('_')[0]}_*")
         if not candidates:
             return NOTHING
         key = (receiver, method)

@@ -103,6 +103,7 @@ orm.convention(ANY, "delete_instance", write=True, batch="one delete() with .in_
 orm.convention(CLASS, "get_or_none get_or_create update_or_create", when="awaited")
 orm.convention(CLASS, "get_or_none get_by_id")
 orm.convention(CLASS, "get create", when="awaited", confidence="possible")
+orm.convention(r"[a-z]\w*", "save asave", when="changed", write=True, batch=BULK_CREATE)
 orm.convention(r"[a-z]\w*", "save", when="awaited", confidence="possible", write=True)
 orm.convention(r"[a-z]\w*", "save", when="sync", confidence="possible", write=True)
 
@@ -112,6 +113,10 @@ REPOSITORY = r"\w*(?:repo|repository|dao)"
 orm.convention(REPOSITORY, "get get_by_id find_by_id get_one find_one fetch_by_id get_by_name get_by_email exists", when="awaited")
 orm.convention(REPOSITORY, "save create insert update delete upsert add", when="awaited", write=True)
 orm.convention(REPOSITORY, "get_by_id find_by_id find_one", confidence="possible")
+
+STORES = r"\w*(?:store|storage|repo|repository|dao)"
+orm.convention(STORES, "get_* find_* fetch_* load_* read_* list_* count_* lookup_*", when="awaited")
+orm.convention(STORES, "save_* create_* insert_* update_* delete_* remove_* upsert_* add_* set_*", when="awaited", write=True)
 
 # -- Prisma and document stores -----------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Literal
 from agentperf_rules.catalogue.schema import Convention, Invoker, Kind, Offloader, Returns, Sink
 from agentperf_rules.model import Confidence, Severity
 
-When = Literal["any", "awaited", "sync"]
+When = Literal["any", "awaited", "sync", "changed"]
 
 _row = tuple.__new__
 

@@ -92,8 +92,10 @@ class Convention(NamedTuple):
     """What a call means when the receiver's type is unknown and its name follows a strong convention.
 
     `receiver` is a regular expression that must match the whole last segment of the receiver
-    (`self._db_session` -> `_db_session`), `methods` are the method names. `when` restricts it to calls that are awaited,
-    to calls whose result is used at once without `await` (`sync`), or neither. `args` is a regular expression that must
+    (`self._db_session` -> `_db_session`), `methods` are the method names (`get_*`: all that
+    start so). `when` restricts it to calls that are awaited,
+    to calls whose result is used at once without `await` (`sync`), to calls without positional arguments on an object of
+    which the function sets an attribute (`changed`), or to none of these. `args` is a regular expression that must
     match from the start of the first argument's source when not empty, `head` one that must be found in all that is
     written before the method (`db.query().filter()`). `blocking`: report un-awaited use in async functions.
     """
@@ -108,6 +110,6 @@ class Convention(NamedTuple):
     blocking: bool = False
     loop: bool = True
     write: bool = False
-    when: Literal["any", "awaited", "sync"] = "any"
+    when: Literal["any", "awaited", "sync", "changed"] = "any"
     args: str = ""
     head: str = ""
