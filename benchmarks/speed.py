@@ -27,6 +27,7 @@ from benchmarks import tools
 from benchmarks.corpus import CORPUS, HERE, LARGE, fetch, lines_and_files, tree_of
 
 RESULTS = HERE / "results" / "speed.md"
+BOUNDS = HERE / "speed_bounds.md"  # written by hand: what the times are made of
 SLOW_LINTERS_UP_TO = 200_000  # lines; flake8-async takes 20 minutes for a million
 _MEBIBYTE = 1 << 20
 _SAMPLING_SECONDS = 0.02
@@ -40,6 +41,7 @@ class Contestant:
     command: list[str]
     prepare: Callable[[], None] = lambda: None
     seconds: list[float] = field(default_factory=list)
+    processor_seconds: float = 0.0
     tree_bytes: int = 0
     process_bytes: int = 0
     failed: str = ""
@@ -51,12 +53,12 @@ class Contestant:
 
 
 def measure(contestants: list[Contestant], runs: int) -> None:
-    """Run all contestants in turns, `runs` times, and once more each with its memory watched.
+    """Run all contestants in turns, `runs` times, and once more each with its memory and processor time watched.
 
     Of a slow one the watched run is the only one.
     """
     for contestant in contestants:
-        seconds = _watch_memory(contestant)
+        seconds = _watch(contestant)
         if contestant.slow:
             contestant.seconds.append(seconds)
     quick = [contestant for contestant in contestants if not contestant.slow]
@@ -85,8 +87,8 @@ def _started(contestant: Contestant) -> Iterator[tuple[subprocess.Popen[bytes], 
         contestant.failed = f"ended with {process.returncode}"
 
 
-def _watch_memory(contestant: Contestant) -> float:
-    """Run once, noting the peaks; returns the seconds that it took."""
+def _watch(contestant: Contestant) -> float:
+    """Run once, noting memory peaks and processor time; returns the seconds that it took."""
     contestant.prepare()
     with _started(contestant) as (process, begun):
         ended = threading.Event()
@@ -97,6 +99,7 @@ def _watch_memory(contestant: Contestant) -> float:
         process.returncode = os.waitstatus_to_exitcode(status)
         ended.set()
         watcher.join()
+    contestant.processor_seconds = usage.ru_utime + usage.ru_stime
     contestant.process_bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return seconds
 
@@ -171,15 +174,16 @@ def table(package: str, contestants: list[Contestant]) -> str:
     base = next(contestant for contestant in contestants if contestant.name == "ruff")
     rows = [
         f"## {package} {LARGE[package]}: {lines:,} lines, {files:,} files\n",
-        "| linter | median s | fastest to slowest s | times ruff | memory MiB, largest process | memory MiB, sum |",
-        "|---|--:|--:|--:|--:|--:|",
+        "| linter | median s | fastest to slowest s | times ruff | processor s"
+        " | memory MiB, largest process | memory MiB, sum |",
+        "|---|--:|--:|--:|--:|--:|--:|",
     ]
     for contestant in contestants:
         note = f" ({contestant.failed})" if contestant.failed else ""
         rows.append(
             f"| {contestant.name}{note} | {contestant.median:.2f}"
             f" | {min(contestant.seconds):.2f} to {max(contestant.seconds):.2f}"
-            f" | {contestant.median / base.median:.1f}"
+            f" | {contestant.median / base.median:.1f} | {contestant.processor_seconds:.2f}"
             f" | {contestant.process_bytes // _MEBIBYTE} | {contestant.tree_bytes // _MEBIBYTE} |"
         )
     return "\n".join(rows) + "\n\n" + _aims(contestants, base) + "\n"
@@ -210,9 +214,11 @@ def heading(runs: int) -> str:
         "Written by `python -m benchmarks.speed`: do not edit.\n\n"
         f"Medians of {runs} runs, all linters in turns over the same files (slow ones once),"
         f" on {os.cpu_count()} processors"
-        f" ({_processor()}), {platform.python_implementation()} {platform.python_version()}. Memory comes from a run of"
-        " its own; the sum counts pages that processes share once for each. ruff runs with"
-        " `check --no-cache --isolated --select ASYNC,PERF`, flake8-async with `flake8 --isolated --select ASYNC`.\n\n"
+        f" ({_processor()}, load average {os.getloadavg()[0]:.1f} at the start), {platform.python_implementation()}"
+        f" {platform.python_version()}. Processor seconds (of all processes; they vary less on a busy machine) and"
+        " memory come from a run of its own; the sum of memory counts pages that processes share once for each."
+        " ruff runs with `check --no-cache --isolated --select ASYNC,PERF`, flake8-async with"
+        " `flake8 --isolated --select ASYNC`.\n\n"
         f"{versions}\n\n"
     )
 
@@ -248,6 +254,7 @@ def main(arguments: list[str] | None = None) -> None:
                 _restore(edited)
         sections.append(table(package, contestants))
         print(sections[-1], flush=True)
+    sections.append(BOUNDS.read_text(encoding="utf-8"))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text("\n".join(sections), encoding="utf-8")
 

@@ -341,3 +341,17 @@ def test_analysed_code_is_never_run(project):
     assert lint().returncode == 1
     assert list(project.glob("*.ran")) == []
     assert list(Path.cwd().glob("**/*.pyc")) == []
+
+
+def test_findings_do_not_depend_on_the_seed_of_hashes(tmp_path):
+    file = tmp_path / "seeds" / "app.py"
+    file.parent.mkdir()
+    file.write_text(
+        "import sqlite3\ndb = sqlite3.connect('x')\n"
+        "def both():\n    db.execute('')\n    db.commit()\n    db.executemany('', [])\n"
+        "async def run():\n    both()\n"
+    )
+    seeds = "1234"
+    shown = {lint("--no-cache", "--output-format=json", str(file), PYTHONHASHSEED=seed).stdout for seed in seeds}
+    assert len(shown) == 1
+    assert "both()" in shown.pop()
