@@ -896,3 +896,13 @@ def test_constraints_and_tables_are_other_statements() -> None:
         """
     assert loop_confidence(source, "connection.execute(added)") is None
     assert loop_confidence(source, "count(connection, model)", through=True) is None
+
+
+def test_waiting_for_a_rate_limit_is_on_purpose() -> None:
+    source = """
+        async def f(http, urls):
+            for url in urls:
+                await wait_for_rate_limit()
+                await http.get(url)
+        """
+    assert loop_confidence(source, "http.get(url)", kind="http") is None

@@ -102,6 +102,7 @@ _STREAMS = frozenset(
     }
 )  # fmt: skip
 _WAITS = frozenset({"sleep", "throttle", "rate_limit", "wait_for_token", "wait_for_slot"})
+_WAITS_FOR_RATE = re.compile(r"wait.*(rate|throttl|quota)")
 _LIMITERS = frozenset({"limiter", "throttle", "throttler", "ratelimit", "ratelimiter", "rate"})
 _SEMAPHORES = frozenset({"semaphore", "sem", "limiter", "limit", "throttle"})
 _BUFFERS = frozenset({"pipe", "pipeline", "batch", "bulk", "batcher"})
@@ -426,7 +427,8 @@ class LoopJudge:
         return False
 
     def _waits(self) -> bool:
-        pauses = (call for call in self.block.calls if last_name(call.func) in _WAITS)
+        names = ((call, last_name(call.func)) for call in self.block.calls)
+        pauses = (call for call, name in names if name in _WAITS or _WAITS_FOR_RATE.search(name))
         if any(not is_zero(argument(call, 0)) and not self._is_handled(call) for call in pauses):
             return True
         return any(words(last_name(item)) & _LIMITERS for item in self.block.entered)
