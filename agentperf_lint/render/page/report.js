@@ -138,7 +138,7 @@
       html("figcaption", {}, html("h3", {}, "Cost by root"), html("p", {}, "time of the operations, added up; sleeps left out")),
       html("table", {},
         html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "Root"), html("th", { scope: "col", class: "number" }, "Time"),
-          html("th", { scope: "col" }, "Relative"), html("th", { scope: "col", class: "number" }, "Roots"),
+          html("th", { scope: "col", class: "bar" }, "Relative"), html("th", { scope: "col", class: "number" }, "Roots"),
           html("th", { scope: "col", class: "number" }, "Operations"))),
         html("tbody", {}, rows.map((row) => html("tr", {}, html("td", { class: "name" }, row.name),
           html("td", { class: "number" }, duration(row.seconds)), html("td", { class: "bar" }, bar(row.seconds / most)),
@@ -382,7 +382,10 @@
 
   function listen() {
     const form = byId("filters");
-    form.addEventListener("input", choose);
+    byId("search").addEventListener("input", choose);
+    form.addEventListener("change", (event) => { // of the search, this is when it is left: an item is being clicked
+      if (event.target !== byId("search")) choose();
+    });
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(choose)); // the fields change after the event
     byId("more").addEventListener("click", () => {
@@ -390,9 +393,13 @@
       draw();
       shown[first].node.querySelector("summary").focus();
     });
-    new IntersectionObserver((seen) => {
-      if (seen.some((each) => each.isIntersecting) && drawn < shown.length) draw();
-    }, { rootMargin: "600px" }).observe(byId("more"));
+    const observer = new IntersectionObserver((seen) => {
+      if (!seen[seen.length - 1].isIntersecting || drawn === shown.length) return;
+      draw();
+      observer.unobserve(byId("more")); // it is told again when the button is still in sight
+      observer.observe(byId("more"));
+    }, { rootMargin: "600px" });
+    observer.observe(byId("more"));
   }
 
   async function start() {
