@@ -50,8 +50,9 @@ def test_the_page_opens_without_a_complaint(browser):
     assert shown(browser) == ["APL504", "APL503", "APL501", "APL101"]
     summary = dict(zip(browser.texts("#summary dt"), browser.texts("#summary dd")))
     assert (summary["Operations"], summary["Observed"], summary["Suspected"]) == ("31", "3", "1")
+    assert (summary["Response time, median"], summary["Throughput"]) == ("42 ms", "2.8/s")
     assert browser.texts("#charts h3") == [
-        "Longest step of the event loop",
+        "Event-loop lag",
         "Event loop busy",
         "Roots open at once",
         "Resident memory",

@@ -65,12 +65,23 @@
 
   function showSummary(page) {
     const summary = page.summary;
+    const kpis = summary.kpis;
     const cards = [
       ["Traced", duration(summary.wall_seconds)], ["Operations", whole(summary.operations)],
       ["Roots", whole(summary.roots)], ["Processes", whole(summary.processes)],
       ["Confirmed", whole(summary.confirmed), "confirmed"], ["Observed", whole(summary.observed)],
       ["Suspected", whole(summary.suspected)],
     ];
+    if (kpis.count) {
+      const noun = kpis.of === "request" ? "Response" : "Root";
+      cards.push([`${noun} time, median`, duration(kpis.response_p50_seconds)],
+        [`${noun} time, 95%`, duration(kpis.response_p95_seconds)], ["Throughput", `${kpis.throughput.toFixed(1)}/s`],
+        ["Concurrency", `${kpis.concurrency.toFixed(1)} (most ${whole(kpis.concurrency_most)})`]);
+    }
+    if (kpis.failed) cards.push(["Failed", whole(kpis.failed), "bad"]);
+    if (kpis.input_tokens || kpis.output_tokens) {
+      cards.push(["Tokens in, out", `${whole(kpis.input_tokens)}, ${whole(kpis.output_tokens)}`]);
+    }
     if (summary.dropped) cards.push(["Dropped operations", whole(summary.dropped), "bad"]);
     if (summary.errors) cards.push(["Tracer errors", whole(summary.errors), "bad"]);
     byId("summary").append(...cards.map(([name, value, kind]) =>
@@ -82,7 +93,7 @@
 
   function showOverview(overview) {
     const charts = [
-      curve("Longest step of the event loop", overview.lag, duration, "nothing else runs meanwhile"),
+      curve("Event-loop lag", overview.lag, duration, "its longest step"),
       curve("Event loop busy", overview.busy, percent, "share of the time", 1),
       curve("Roots open at once", overview.open_roots, whole, "requests, tasks and the like"),
       curve("Resident memory", overview.memory, bytes, "all processes together"),
@@ -196,6 +207,7 @@
     return [html("h4", {}, "Measured"), facts([
       ["Total", duration(item.total_seconds)], ["Worst", duration(item.worst_seconds)],
       [noun, whole(item.operations)], ["Roots", whole(item.roots)], ["Share of the traced time", percent(item.share)],
+      ...(item.of_roots > 1 ? [["For each root of these names", duration(item.total_seconds / item.of_roots)]] : []),
     ])];
   }
 
