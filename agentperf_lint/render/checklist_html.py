@@ -107,6 +107,9 @@ class ChecklistHtmlRenderer:
         shown = [_clipped(line) for line in lines if line is not None]
         while shown and not shown[-1].strip():
             shown.pop()
+        while shown and not shown[0].strip():
+            first += 1
+            shown.pop(0)
         if shown:
             yield Excerpt(title, path, first, tuple(shown), tuple(marked))
 

@@ -65,12 +65,23 @@
 
   function showSummary(page) {
     const summary = page.summary;
+    const kpis = summary.kpis;
     const cards = [
       ["Traced", duration(summary.wall_seconds)], ["Operations", whole(summary.operations)],
       ["Roots", whole(summary.roots)], ["Processes", whole(summary.processes)],
       ["Confirmed", whole(summary.confirmed), "confirmed"], ["Observed", whole(summary.observed)],
       ["Suspected", whole(summary.suspected)],
     ];
+    if (kpis.count) {
+      const noun = kpis.of === "request" ? "Response" : "Root";
+      cards.push([`${noun} time, median`, duration(kpis.response_p50_seconds)],
+        [`${noun} time, 95%`, duration(kpis.response_p95_seconds)], ["Throughput", `${kpis.throughput.toFixed(1)}/s`],
+        ["Concurrency", `${kpis.concurrency.toFixed(1)} (most ${whole(kpis.concurrency_most)})`]);
+    }
+    if (kpis.failed) cards.push(["Failed", whole(kpis.failed), "bad"]);
+    if (kpis.input_tokens || kpis.output_tokens) {
+      cards.push(["Tokens in, out", `${whole(kpis.input_tokens)}, ${whole(kpis.output_tokens)}`]);
+    }
     if (summary.dropped) cards.push(["Dropped operations", whole(summary.dropped), "bad"]);
     if (summary.errors) cards.push(["Tracer errors", whole(summary.errors), "bad"]);
     byId("summary").append(...cards.map(([name, value, kind]) =>
@@ -82,7 +93,7 @@
 
   function showOverview(overview) {
     const charts = [
-      curve("Longest step of the event loop", overview.lag, duration, "nothing else runs meanwhile"),
+      curve("Event-loop lag", overview.lag, duration, "its longest step"),
       curve("Event loop busy", overview.busy, percent, "share of the time", 1),
       curve("Roots open at once", overview.open_roots, whole, "requests, tasks and the like"),
       curve("Resident memory", overview.memory, bytes, "all processes together"),
@@ -138,7 +149,7 @@
       html("figcaption", {}, html("h3", {}, "Cost by root"), html("p", {}, "time of the operations, added up; sleeps left out")),
       html("table", {},
         html("thead", {}, html("tr", {}, html("th", { scope: "col" }, "Root"), html("th", { scope: "col", class: "number" }, "Time"),
-          html("th", { scope: "col" }, "Relative"), html("th", { scope: "col", class: "number" }, "Roots"),
+          html("th", { scope: "col", class: "bar" }, "Relative"), html("th", { scope: "col", class: "number" }, "Roots"),
           html("th", { scope: "col", class: "number" }, "Operations"))),
         html("tbody", {}, rows.map((row) => html("tr", {}, html("td", { class: "name" }, row.name),
           html("td", { class: "number" }, duration(row.seconds)), html("td", { class: "bar" }, bar(row.seconds / most)),
@@ -196,6 +207,7 @@
     return [html("h4", {}, "Measured"), facts([
       ["Total", duration(item.total_seconds)], ["Worst", duration(item.worst_seconds)],
       [noun, whole(item.operations)], ["Roots", whole(item.roots)], ["Share of the traced time", percent(item.share)],
+      ...(item.of_roots > 1 ? [["For each root of these names", duration(item.total_seconds / item.of_roots)]] : []),
     ])];
   }
 
@@ -382,7 +394,10 @@
 
   function listen() {
     const form = byId("filters");
-    form.addEventListener("input", choose);
+    byId("search").addEventListener("input", choose);
+    form.addEventListener("change", (event) => { // of the search, this is when it is left: an item is being clicked
+      if (event.target !== byId("search")) choose();
+    });
     form.addEventListener("submit", (event) => event.preventDefault());
     form.addEventListener("reset", () => setTimeout(choose)); // the fields change after the event
     byId("more").addEventListener("click", () => {
@@ -390,9 +405,13 @@
       draw();
       shown[first].node.querySelector("summary").focus();
     });
-    new IntersectionObserver((seen) => {
-      if (seen.some((each) => each.isIntersecting) && drawn < shown.length) draw();
-    }, { rootMargin: "600px" }).observe(byId("more"));
+    const observer = new IntersectionObserver((seen) => {
+      if (!seen[seen.length - 1].isIntersecting || drawn === shown.length) return;
+      draw();
+      observer.unobserve(byId("more")); // it is told again when the button is still in sight
+      observer.observe(byId("more"));
+    }, { rootMargin: "600px" });
+    observer.observe(byId("more"));
   }
 
   async function start() {
