@@ -108,6 +108,18 @@ def test_another_mix_of_requests_is_no_improvement(app):
     assert verdicts(Run(app).requests(4, queries=20), after) == (0, [("same", "n_plus_one")])
 
 
+def test_what_happens_in_a_script_is_told_by_all_that_it_does(app):
+    def served(count: int) -> Run:
+        run = Run(app)
+        run.trace.root("script", "main")
+        run.stalls(*[100] * count)
+        return run.requests(count)
+
+    code, (change,) = compared(served(4), served(12))
+    assert (code, change["verdict"]) == (0, "same")
+    assert [change[side]["roots"] for side in ("before", "after")] == [4, 12]
+
+
 def test_worse_and_better(app):
     few, many = (lambda: Run(app).requests(4, queries=20)), (lambda: Run(app).requests(4, queries=40))
     code, (change,) = compared(few(), many())
