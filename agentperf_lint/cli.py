@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -20,7 +21,11 @@ from agentperf_lint import __version__
 if TYPE_CHECKING:
     from agentperf_lint.analysis.run import Report
     from agentperf_lint.checklist.baseline import Baseline
+    from agentperf_lint.checklist.items import Checklist
+    from agentperf_lint.checklist.observed import Scene
     from agentperf_lint.checklist.runtime_rules import RuntimeRule
+    from agentperf_lint.checklist.sources import Sources as TracedSources
+    from agentperf_lint.checklist.trace import Trace
     from agentperf_lint.config import Config, TraceSettings
     from agentperf_lint.render.base import Renderer
     from agentperf_lint.source_lines import Sources
@@ -30,6 +35,7 @@ if TYPE_CHECKING:
 CLEAN, FINDINGS, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 _STDIN = "-"
+_LISTED = 3
 
 
 class _CheckByDefault(click.Group):
@@ -177,12 +183,12 @@ def baseline(paths: tuple[str, ...], output_file: str | None, prune: bool, quiet
         after = before.without(before.expired(before.compare(entries).unmatched, given, config))
     else:
         after = Baseline.of(entries, file)
-    try:
-        after.write()
-    except OSError as error:
-        raise click.FileError(str(file), hint=error.strerror or str(error)) from error
+    found = sum(not known.is_observed for known in after.known)
+    if before is None and file.exists():
+        after = after.with_observed(Baseline.read(file).known)
+    _save(after)
     if not quiet:
-        click.echo(f"Wrote {plural(len(after.known), 'finding')} to {_below_working_directory(file)}", err=True)
+        click.echo(f"Wrote {plural(found, 'finding')} to {_below_working_directory(file)}", err=True)
     return CLEAN
 
 
@@ -215,9 +221,32 @@ def _mappings(context: click.Context, parameter: click.Parameter, value: tuple[s
     return found
 
 
+def _share(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """`20%` and `0.2` as 0.2."""
+    if value is None:
+        return None
+    number, percent, rest = value.partition("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = -1.0
+    if rest or not 0 <= share < float("inf"):
+        raise click.BadParameter(f"{value!r} is neither like 20% nor like 0.2.")
+    return share
+
+
 @cli.command()
 @click.argument("paths", metavar="[SRC]...", nargs=-1, type=click.Path(), callback=_existing)
-@click.option("--trace", "traces", required=True, multiple=True, type=click.Path(), metavar="FILE", help="Read it.")
+@click.option("--trace", "traces", multiple=True, type=click.Path(), metavar="FILE", help="Read it.")
+@click.option("--compare", nargs=2, type=click.Path(), metavar="BEFORE AFTER", help="Compare two traces instead.")
+@click.option(
+    "--max-regression", metavar="SHARE", callback=_share,
+    help="By what an item may cost more than before, such as 20% (the default).",
+)  # fmt: skip
+@click.option("--baseline", type=click.Path(dir_okay=False), metavar="FILE", help="Do not report what is in this file.")
+@click.option(
+    "--write-baseline", type=click.Path(dir_okay=False), metavar="FILE", help="Write what was observed there, and end."
+)
 @click.option(
     "--format", "output_format", default="full", show_default=True, metavar="FORMAT",
     type=click.Choice(["full", "json", "html", "sarif", "github", "gitlab", "junit", "markdown"]),
@@ -243,38 +272,42 @@ def _mappings(context: click.Context, parameter: click.Parameter, value: tuple[s
 def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> int:
     """One checklist of what a trace shows and, where SRC is given, what the source suspects: worst cost first.
 
-    Exit code: 0 nothing observed, 1 confirmed or observed items, 2 usage, configuration or internal error.
+    With --compare, what has become of it from one run to another.
+
+    Exit code: 0 nothing observed, 1 confirmed or observed items (regressions with --compare), 2 usage, configuration
+    or internal error.
     """
+    _check_report_options(traces, options)
     from agentperf_lint.checklist.build import build_checklist
     from agentperf_lint.checklist.observed import Scene
     from agentperf_lint.checklist.sources import Sources
     from agentperf_lint.checklist.trace import read_traces
     from agentperf_lint.project import find_project
-    from agentperf_lint.render import checklist_renderer_for
 
-    if options["group_by"] and options["output_format"] != "full":
-        raise click.UsageError("--group-by is for --format full.")
     given = [Path(path) for path in paths]
     config_file = Path(options["config_file"]) if options["config_file"] else None
     project = find_project(given, config_file=config_file, isolated=options["isolated"])
     settings = _trace_settings(project.config, options)
     _Warnings(quiet=False)
-    trace = read_traces(traces)
+    runs = [read_traces([file]) for file in options["compare"] or ()] or [read_traces(traces)]
     cache_directory = None if options["no_cache"] else project.cache_directory
     bases = [*(str(path) for path in given), str(project.root), "."]
-    checklist = build_checklist(
-        trace,
-        settings,
+    build = partial(
+        build_checklist,
         findings=_joinable(given, project.config, project.root, cache_directory),
         min_confidence=project.config.min_confidence,
         mappings=options["mappings"],
         bases=bases,
     )
-    scene = Scene(trace, settings, Sources(options["mappings"], bases))
-    renderer = checklist_renderer_for(options["output_format"], scene, options["group_by"])
-    with _opened(options["output_file"]) as stream:
-        renderer.render(checklist.shown(only=options["only"], top=options["top"]), stream)
-    return FINDINGS if checklist.has_observations() and not options["exit_zero"] else CLEAN
+    sources = Sources(options["mappings"], bases)
+    if options["compare"]:
+        return _compare(runs[0], runs[1], settings, build, sources, options)
+    checklist = build(runs[0], settings)
+    if options["write_baseline"]:
+        return _write_observed(checklist, Path(options["write_baseline"]))
+    if options["baseline"]:
+        checklist = _without_known_items(checklist, options["baseline"], runs[0], sources, given, project.config)
+    return _show_checklist(checklist, Scene(runs[0], settings, sources), options)
 
 
 @cli.command()
@@ -473,10 +506,92 @@ def _analyze(
     )
 
 
+def _check_report_options(traces: Sequence[str], options: dict[str, Any]) -> None:
+    """Raises UsageError for options that do not go together."""
+    compared = options["compare"]
+    if bool(traces) == bool(compared):
+        raise click.UsageError("give --trace FILE, or --compare BEFORE AFTER.")
+    if options["group_by"] and options["output_format"] != "full":
+        raise click.UsageError("--group-by is for --format full.")
+    if options["max_regression"] is not None and not compared:
+        raise click.UsageError("--max-regression is for --compare.")
+    if not compared:
+        return
+    if options["output_format"] not in ("full", "json", "markdown"):
+        raise click.UsageError("--compare has the formats full, json and markdown.")
+    for name in ("top", "only", "group_by", "baseline", "write_baseline"):
+        if options[name]:
+            raise click.UsageError(f"--{name.replace('_', '-')} is not for --compare.")
+
+
+def _show_checklist(checklist: Checklist, scene: Scene, options: dict[str, Any]) -> int:
+    from agentperf_lint.render import checklist_renderer_for
+
+    renderer = checklist_renderer_for(options["output_format"], scene, options["group_by"])
+    with _opened(options["output_file"]) as stream:
+        renderer.render(checklist.shown(only=options["only"], top=options["top"]), stream)
+    return FINDINGS if checklist.has_observations() and not options["exit_zero"] else CLEAN
+
+
+def _compare(
+    before: Trace,
+    after: Trace,
+    settings: TraceSettings,
+    build: Callable[[Trace, TraceSettings], Checklist],
+    traced: TracedSources,
+    options: dict[str, Any],
+) -> int:
+    from agentperf_lint.checklist.compare import compare
+    from agentperf_lint.render.comparison import write_comparison
+    from agentperf_lint.source_lines import Sources
+
+    comparison = compare(before, after, settings, build, traced)
+    with _opened(options["output_file"]) as stream:
+        write_comparison(comparison, options["output_format"], Sources(), stream)
+    return FINDINGS if comparison.regressions and not options["exit_zero"] else CLEAN
+
+
+def _write_observed(checklist: Checklist, file: Path) -> int:
+    """Writes what was observed into a baseline, of which the findings of `check` stay."""
+    from agentperf_lint.checklist.baseline import Baseline
+    from agentperf_lint.checklist.known_items import observed_baseline
+    from agentperf_lint.render.base import plural
+
+    observed = observed_baseline(checklist, file)
+    _save(observed.with_findings(Baseline.read(file).known) if file.exists() else observed)
+    click.echo(f"Wrote {plural(len(observed.known), 'item')} to {_below_working_directory(file)}", err=True)
+    return CLEAN
+
+
+def _save(baseline: Baseline) -> None:
+    try:
+        baseline.write()
+    except OSError as error:
+        raise click.FileError(str(baseline.file), hint=error.strerror or str(error)) from error
+
+
+def _without_known_items(
+    checklist: Checklist, file: str, trace: Trace, traced: TracedSources, given: Sequence[Path], config: Config
+) -> Checklist:
+    """`checklist` less what the baseline in `file` knows; says on standard error what it knows in vain."""
+    from agentperf_lint.checklist.baseline import Baseline
+    from agentperf_lint.checklist.known_items import without_known
+    from agentperf_lint.render.base import plural
+
+    hidden = without_known(checklist, Baseline.read(Path(file)), trace, traced, given, config)
+    if hidden.expired:
+        occur = "occurs" if len(hidden.expired) == 1 else "occur"
+        places = ", ".join(f"{known.path} {known.code} {known.source!r}" for known in hidden.expired[:_LISTED])
+        more = f" and {len(hidden.expired) - _LISTED} more" if len(hidden.expired) > _LISTED else ""
+        count = plural(len(hidden.expired), "entry", "entries")
+        click.echo(f"{count} of the baseline no longer {occur}: {places}{more}", err=True)
+    return hidden.checklist
+
+
 def _trace_settings(config: Config, options: dict[str, Any]) -> TraceSettings:
     import msgspec
 
-    given = {name: options[name] for name in ("min_operations", "min_duplicates", "detector")}
+    given = {name: options[name] for name in ("min_operations", "min_duplicates", "detector", "max_regression")}
     return msgspec.structs.replace(config.trace, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -71,7 +71,7 @@ class TraceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
     `min_operations` of one key in one root make an N+1 cluster, `min_duplicates` identical ones a duplicate.
     `slow_operation` (seconds) makes a bottleneck, `stall_limit` (seconds, 0: as it was traced) a stall; operations
     between which their task sleeps `poll_interval` seconds are a timer's. `ignore` are patterns of `path:function` or
-    of statements.
+    of statements. `max_regression` is by what share of its cost an item may grow from one run to the next (0.2: 20 %).
     """
 
     min_operations: int = 6
@@ -81,6 +81,7 @@ class TraceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
     poll_interval: float = 0.5
     detector: Detector = "default"
     ignore: tuple[str, ...] = ()
+    max_regression: float = 0.2
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -220,6 +221,8 @@ def _check_trace(settings: TraceSettings, where: str) -> None:
             raise ConfigError(f"{where}{key}: must be more than 0 seconds")
     if not settings.stall_limit >= 0:
         raise ConfigError(f"{where}stall-limit: must not be negative")
+    if not settings.max_regression >= 0:
+        raise ConfigError(f"{where}max-regression: must not be negative")
 
 
 def _explained(message: str) -> str:

@@ -7,9 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from agentperf_lint.render import checklist_json, json_list
+from agentperf_lint.render import checklist_json, comparison, json_list
 
-SCHEMAS = {"findings.schema.json": json_list.schema, "report.schema.json": checklist_json.schema}
+SCHEMAS = {
+    "findings.schema.json": json_list.schema,
+    "report.schema.json": checklist_json.schema,
+    "comparison.schema.json": comparison.schema,
+}
 
 
 def main() -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from agentperf_lint.analysis.filtering import Selection
+from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.config import Config, ConfigError
 from agentperf_rules.model import Confidence, Severity
 
@@ -26,6 +27,7 @@ DEFAULT_FILE = ".agentperf-baseline.json"
 VERSION = 1
 
 _Key = tuple[str, str, str]
+_RUNTIME_CODES = frozenset(rule.code for rule in RUNTIME_RULES.values())
 
 
 class Known(msgspec.Struct, frozen=True, order=True):
@@ -45,6 +47,11 @@ class Known(msgspec.Struct, frozen=True, order=True):
     def key(self) -> _Key:
         """What must be equal for a finding to be this one."""
         return self.code, self.path, self.source
+
+    @property
+    def is_observed(self) -> bool:
+        """Whether it is an item of a report, which `check` cannot find."""
+        return self.code in _RUNTIME_CODES
 
 
 class _File(msgspec.Struct):
@@ -95,27 +102,43 @@ class Baseline:
         text = f'{{\n  "version": {VERSION},\n  "entries": {entries}\n}}\n'
         self.file.write_text(text, encoding="utf-8", newline="\n")
 
-    def compare(self, entries: Sequence[Entry]) -> Comparison:
-        """Which of `entries` are new. Of equal ones those in the functions that the baseline names are the known."""
+    def compare(self, entries: Sequence[Entry], known: Sequence[Known] | None = None) -> Comparison:
+        """Which of `entries` are new to the baseline, or to the part `known` of it.
+
+        Of equal ones those in the functions that it names are the known.
+        """
         left: dict[_Key, list[Known]] = defaultdict(list)
-        for known in self.known:
-            left[known.key].append(known)
+        for each in self.known if known is None else known:
+            left[each.key].append(each)
         wanted = [self._known(entry) for entry in entries]
         is_new = [not _take(left[entry.key], entry.function) for entry in wanted]
         is_new = [new and not _take(left[entry.key], None) for entry, new in zip(wanted, is_new)]
-        return Comparison(is_new, [known for of_key in left.values() for known in of_key])
+        return Comparison(is_new, [each for of_key in left.values() for each in of_key])
 
     def expired(self, unmatched: Sequence[Known], paths: Sequence[Path], config: Config) -> list[Known]:
-        """Those of `unmatched` that a run over `paths` with `config` would have reported if they still occurred."""
+        """Those of `unmatched` that `check` over `paths` with `config` would have reported if they still occurred."""
         chosen = Selection(config)
         roots = [os.path.abspath(path) for path in paths]
         found = []
         for known in unmatched:
-            path = os.path.normpath(os.path.join(self._directory, known.path))
+            path = self.path_of(known)
             looked_at = any(path == root or path.startswith(root.rstrip(os.sep) + os.sep) for root in roots)
-            if looked_at and chosen.wants(known.code, path, known.severity, known.confidence):
+            is_wanted = chosen.wants(known.code, path, known.severity, known.confidence)
+            if looked_at and is_wanted and not known.is_observed:
                 found.append(known)
         return found
+
+    def path_of(self, known: Known) -> str:
+        """The absolute path of an entry's file."""
+        return os.path.normpath(os.path.join(self._directory, known.path))
+
+    def with_observed(self, others: Sequence[Known]) -> Baseline:
+        """This one with those of `others` that are items of a report."""
+        return Baseline(self.file, [*self.known, *(each for each in others if each.is_observed)])
+
+    def with_findings(self, others: Sequence[Known]) -> Baseline:
+        """This one with those of `others` that are findings of `check`."""
+        return Baseline(self.file, [*self.known, *(each for each in others if not each.is_observed)])
 
     def without(self, dropped: Sequence[Known]) -> Baseline:
         """This baseline less `dropped`, each once."""

@@ -8,17 +8,16 @@ from typing import Literal
 
 import msgspec
 
-from agentperf_lint.checklist.trace import NANOSECONDS, Piece, RootEnd, Trace
+from agentperf_lint.checklist.trace import NANOSECONDS, REQUEST, Piece, RootEnd, Trace, units_of
 
 Measured = Literal["request", "root"]
 
-_REQUEST = "request"
-_AS_LONG_AS_THE_PROGRAM = frozenset({"script", "thread", "websocket"})  # their length says nothing of an answer
+_WEBSOCKET = "websocket"  # its length says nothing of an answer
 _SERVER_ERROR = 500
 
 
 class Kpis(msgspec.Struct, frozen=True):
-    """The figures of the requests that ended; where there was none, of the tasks and other roots that did.
+    """The figures of the requests that ended; where there was none, of the tasks and other units of work that did.
 
     `count` are these, `failed` the ones of them that raised or were answered with 5xx. Response times are in seconds
     (percentiles by nearest rank), `throughput` per second between the first start and the last end, `concurrency` how
@@ -46,9 +45,10 @@ Ended = tuple[str, RootEnd, tuple[float, float]]  # kind, end, span in seconds s
 
 def kpis_of(trace: Trace) -> Kpis:
     """The figures of `trace`."""
-    ended = [each for piece in trace.pieces for each in _ended(piece)]
-    requests = [each for each in ended if each[0] == _REQUEST]
-    measured = requests or [each for each in ended if each[0] not in _AS_LONG_AS_THE_PROGRAM]
+    units = units_of(trace)
+    ended = [each for piece in trace.pieces for each in _ended(piece, units)]
+    requests = [each for each in ended if each[0] == REQUEST]
+    measured = requests or [each for each in ended if each[0] != _WEBSOCKET]
     spans = [span for _, _, span in measured]
     seconds = sorted(end - start for start, end in spans)
     wall = max((end for _, end in spans), default=0.0) - min((start for start, _ in spans), default=0.0)
@@ -85,10 +85,10 @@ def most_at_once(spans: Iterable[tuple[float, float]]) -> int:
     return most
 
 
-def _ended(piece: Piece) -> Iterator[Ended]:
+def _ended(piece: Piece, units: set[tuple[int, int]]) -> Iterator[Ended]:
     for number, end in piece.root_ends.items():
         root = piece.roots.get(number)
-        if root is not None and end.end >= root.start:
+        if root is not None and end.end >= root.start and (piece.header.pid, number) in units:
             began = piece.header.wall_start
             yield root.kind, end, (began + root.start / NANOSECONDS, began + end.end / NANOSECONDS)
 

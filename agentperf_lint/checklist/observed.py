@@ -10,7 +10,7 @@ import msgspec
 
 from agentperf_lint.checklist.items import Item, Place
 from agentperf_lint.checklist.sources import Sources, plain_name, shown_path
-from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Trace
+from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Trace, units_of
 from agentperf_lint.config import TraceSettings
 
 _NAMES_SHOWN = 3
@@ -57,11 +57,13 @@ class Scene(msgspec.Struct):
         )
 
     def roots_called(self, names: Iterable[str]) -> int:
-        """How many roots of the trace have one of `names`; all of them where a name is unknown (empty)."""
+        """How many units of work have one of `names`; all of them where one is the name of something else, or empty."""
         if not self.named:
-            self.named = _root_names(self.trace)
+            self.named = _names_of_units(self.trace)
         wanted = set(names)
-        return self.named.total() if "" in wanted or not wanted else sum(self.named[name] for name in wanted)
+        if wanted and all(self.named[name] for name in wanted):
+            return sum(self.named[name] for name in wanted)
+        return self.named.total()
 
     def share(self, spans: Iterable[tuple[float, float]]) -> float:
         """The part of the traced wall time that `spans` (seconds since 1970) fill together."""
@@ -69,10 +71,10 @@ class Scene(msgspec.Struct):
         return min(1.0, _covered(sorted(spans)) / wall) if wall > 0 else 0.0
 
 
-def _root_names(trace: Trace) -> Counter[str]:
-    """How many roots have each name. A root goes on in another file when these are rotated; its last name counts."""
+def _names_of_units(trace: Trace) -> Counter[str]:
+    """How many units of work have each name. A root may go on in another file: its last name counts."""
     names = {(piece.header.pid, root): piece.root_name(root) for piece in trace.pieces for root in piece.roots}
-    return Counter(names.values())
+    return Counter(names[key] for key in units_of(trace))
 
 
 def most_frequent(names: Counter[str]) -> tuple[str, ...]:

@@ -19,7 +19,9 @@ import msgspec
 SCHEMA = 1
 NANOSECONDS = 1_000_000_000
 SLEEP = "sleep"
+REQUEST = "request"
 RAISED = 1
+_AS_LONG_AS_THE_PROGRAM = frozenset({"script", "thread"})
 _RETRYABLE_STATUSES = frozenset({408, 425, 429})
 
 Frame = tuple[str, int, str]  # path, 1-based line, function
@@ -482,6 +484,20 @@ def _told(trace: Trace) -> Iterator[str]:
         yield f"only {share:.3%} of the roots were recorded: the figures are those of the sample"
     if not trace.operations:
         yield "no operations were recorded: nothing is known about queries and calls, good or bad"
+
+
+def units_of(trace: Trace) -> set[tuple[int, int]]:
+    """Process and identifier of the roots that are units of work, to tell costs by.
+
+    All requests are; of the others neither what runs as long as the program does, nor what encloses other roots.
+    """
+    rows = {(piece.header.pid, root.id): root for piece in trace.pieces for root in piece.roots.values()}
+    enclosing = {(pid, root.parent) for (pid, _), root in rows.items()}
+    return {
+        key
+        for key, root in rows.items()
+        if root.kind == REQUEST or (key not in enclosing and root.kind not in _AS_LONG_AS_THE_PROGRAM)
+    }
 
 
 def counters_of(trace: Trace) -> Counters:

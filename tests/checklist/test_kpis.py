@@ -67,6 +67,19 @@ def test_without_requests_tasks_are_measured(tmp_path):
     assert kpis.response_worst_seconds == pytest.approx(0.07)
 
 
+def test_what_encloses_other_roots_is_not_measured(tmp_path):
+    trace = TraceBuilder()
+    main = trace.root("task", "main")
+    for _ in range(3):
+        root = trace.root("agent", "run", parent=main)
+        trace.pause(20)
+        trace.end_root(root)
+    trace.end_root(main)
+    kpis = figures(tmp_path, trace)
+    assert (kpis.count, kpis.concurrency_most) == (3, 1)
+    assert kpis.response_worst_seconds == pytest.approx(0.02)
+
+
 @pytest.mark.parametrize(("outcome", "failed"), [("ok", 0), ("404", 0), ("error", 1), ("503", 1)])
 def test_failures(tmp_path, outcome, failed):
     assert figures(tmp_path, served(TraceBuilder(), 5, outcome=outcome)).failed == failed
