@@ -6,9 +6,11 @@ Names are imported when they are first used, so that `import agentperf_runtime` 
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers know it: importing typing would cost several times what the rest does
 if TYPE_CHECKING:
+    from typing import Any
+
     from agentperf_runtime.sources.any_dbapi import trace_dbapi
     from agentperf_runtime.tracer import Options, Tracer, operation, root, start, stop
 

@@ -35,6 +35,7 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circu
 _segments = itertools.count(1)
 """Numbers of files. A forked child goes on counting: what its parent wrote must be written into its own file again."""
 
+_sleep = time.sleep  # not the one that is traced
 _BREATH_SECONDS = 0.000_5
 """Between lines: whoever waits for the interpreter's lock would otherwise wait for its switch interval, 5 ms."""
 
@@ -175,7 +176,7 @@ class Writer:
                 if len(operations) >= _OPERATIONS_PER_LINE:
                     self._write_operations(operations)
                     if not self._stop.is_set():
-                        time.sleep(_BREATH_SECONDS)
+                        _sleep(_BREATH_SECONDS)
                 continue
             try:
                 self._take(entry)

@@ -35,6 +35,7 @@ SOURCES: dict[str, Install] = {
     "asgiref.current_thread_executor": lambda module, instrument: instrument.handover.asgiref(module),
     "anyio.to_thread": lambda module, instrument: instrument.handover.anyio(module),
     "asyncio.tasks": _source("sleep"),
+    "time": _source("sleep", "install_time"),
     "sqlite3.dbapi2": _source("sqlite"),
     "aiohttp.web_protocol": _source("aiohttp_server"),
     "aiohttp.web_ws": _source("aiohttp_server", "install_websockets"),

@@ -1,4 +1,4 @@
-"""`asyncio.sleep`: what tells polls and rate limits from queries in a row."""
+"""`asyncio.sleep` and `time.sleep`: what tells polls and rate limits from queries in a row."""
 
 from __future__ import annotations
 
@@ -31,3 +31,19 @@ def install(module: ModuleType, instrument: Instrument) -> None:
     package = sys.modules.get("asyncio")
     if package is not None and hasattr(package, "sleep"):
         instrument.patches.replace(package, "sleep", lambda original: module.sleep)
+
+
+def install_time(module: ModuleType, instrument: Instrument) -> None:
+    """Instrument `time`. Whoever has taken `sleep` from it already keeps the original."""
+    record, started = instrument.recorder.record, instrument.recorder.started
+
+    def make(original: Callable[..., None]) -> Callable[..., None]:
+        def sleep(seconds: float, /) -> None:
+            start = started()
+            original(seconds)
+            if seconds > 0:
+                record("sleep", "time.sleep", start)
+
+        return sleep
+
+    instrument.patches.replace(module, "sleep", make)
