@@ -13,13 +13,13 @@ from runtime.recorded import Trace
 from runtime.serving import roots_of
 
 APP = """
-import asyncio, sqlite3, time
+import asyncio, contextlib, sqlite3, time
 
 def orders(numbers):
-    connection = sqlite3.connect(":memory:")
     rows = []
-    for number in numbers:
-        rows.append(connection.execute("select ?", (number,)).fetchone())
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for number in numbers:
+            rows.append(connection.execute("select ?", (number,)).fetchone())
     return rows
 
 async def slow():
@@ -46,6 +46,14 @@ class TestAllowed:
 
 def test_slow():
     asyncio.run(app.slow())
+"""
+
+CONNECTING = """
+import conftest, contextlib
+
+def test_it():
+    with contextlib.closing(conftest.connect(":memory:")) as connection:
+        connection.execute("select 1")
 """
 
 
@@ -113,7 +121,7 @@ def test_a_limit_of_queries() -> None:
     done = run_tests(
         "--agentperf",
         source="""
-        import asyncio, pytest, sqlite3, threading
+        import pytest, threading
         import app
 
         @pytest.fixture
@@ -141,7 +149,7 @@ def test_a_limit_of_queries() -> None:
                 app.orders(range(1))
 
             def test_outer(self):
-                sqlite3.connect(":memory:").executescript("")
+                pass
 
             def test_fails_anyway(self):
                 app.orders(range(1))
@@ -187,9 +195,7 @@ def test_a_tracer_that_runs_already_is_used(project: Path) -> None:
 
 def test_conftest_files_are_traced_from_their_first_line(project: Path) -> None:
     (project / "conftest.py").write_text("from sqlite3 import connect\n", encoding="utf-8")
-    done = run_tests(
-        "--agentperf", source="import conftest\ndef test_it(): conftest.connect('x').execute('select 1')\n"
-    )
+    done = run_tests("--agentperf", source=CONNECTING)
     assert done.returncode == 0, done.stdout
     assert len(Trace(project / "agentperf.trace").of("sql")) == 1
 
