@@ -23,8 +23,8 @@ class Lateness:
 
     def remember(self) -> None:
         """What the thread had used until now, when it looks."""
-        self._last: Reading | None = self._schedule.read()
         self._process = process_time()
+        self._last: Reading | None = self._schedule.read()  # lets go of the interpreter's lock, and may wait for it
 
     def judge(self, loops: Iterable[RunningLoop], planned: float, now: float) -> bool:
         """Find out why the thread, which wanted to look at `planned`, looks `now`.
