@@ -100,7 +100,8 @@ def _confidence(item: Item) -> Confidence:
     """What was seen is definite; what is only suspected is as sure as the source makes it."""
     if item.status != "suspected":
         return "definite"
-    return max((each.confidence for each in _static(item)), key=CONFIDENCES.index, default="likely")
+    found = {each.confidence for each in _static(item)}
+    return next((each for each in reversed(CONFIDENCES) if each in found), "likely")
 
 
 def _chain(item: Item) -> tuple[Step, ...]:
