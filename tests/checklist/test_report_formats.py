@@ -19,8 +19,10 @@ from trace_builder import TraceBuilder
 from agentperf_lint.checklist.build import build_checklist
 from agentperf_lint.checklist.item_entries import item_entries
 from agentperf_lint.checklist.items import Checklist
+from agentperf_lint.checklist.observed import Scene
 from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
-from agentperf_lint.checklist.trace import read_traces
+from agentperf_lint.checklist.sources import Sources as TracedSources
+from agentperf_lint.checklist.trace import Trace, read_traces
 from agentperf_lint.config import TraceSettings
 from agentperf_lint.render import checklist_renderer_for
 from agentperf_lint.render.markdown import LIMIT
@@ -96,9 +98,13 @@ def sarif(text: str) -> dict[str, Any]:
     return run
 
 
+SCENE = Scene(Trace(), TraceSettings(), TracedSources())
+"""Only the page asks what a checklist was made from."""
+
+
 def rendered(output_format: Any, checklist: Checklist, tmp_path: Path) -> str:
     with (tmp_path / "out").open("w+", encoding="utf-8") as stream:
-        checklist_renderer_for(output_format).render(checklist, stream)
+        checklist_renderer_for(output_format, SCENE).render(checklist, stream)
         stream.seek(0)
         return stream.read()
 
