@@ -37,7 +37,7 @@ def prepare(directory: Path, services: str) -> None:
     """The shop's environment: a new database, and settings that have grown over the years."""
     settings = directory / "settings.json"
     numbers = random.Random(1)
-    old = {f"setting {number}": f"{numbers.getrandbits(240):x}" for number in range(60_000)}
+    old = {f"setting {number}": f"{numbers.getrandbits(240):x}" for number in range(150_000)}
     settings.write_text(json.dumps({"name": "The Shop", **old}), encoding="utf-8")
     os.environ["SHOP_SERVICES"] = services
     os.environ["SHOP_DATABASE"] = f"sqlite+aiosqlite:///{directory}/shop.db"
