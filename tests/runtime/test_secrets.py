@@ -72,8 +72,8 @@ def test_no_value_gets_into_a_trace(tmp_path: Path, http_url: str, redis_url: st
             "TOKEN": "Hunter2SecretHunter2Secret42",
         },
     )
-    # A library may ask `uname` for the processor, as Python 3.10's platform module does.
-    kinds = [each.kind for each in trace.operations if each.text != "uname"]
+    # Imports may run programs too: Python 3.10 asks `ldconfig` for libraries.
+    kinds = [each.kind for each in trace.operations if each.kind != "subprocess" or each.text == "true"]
     expected = {"http": 8, "llm": 3, "redis": 5, "mongo": 3, "file": 1, "subprocess": 2, "search": 1}
     assert {kind: kinds.count(kind) for kind in expected} == expected
     assert all(each.params for each in trace.operations)
