@@ -100,8 +100,8 @@ def _confidence(item: Item) -> Confidence:
     """What was seen is definite; what is only suspected is as sure as the source makes it."""
     if item.status != "suspected":
         return "definite"
-    found = {each.confidence for each in _static(item)}
-    return next((each for each in reversed(CONFIDENCES) if each in found), "likely")
+    found: list[Confidence] = [each.confidence for each in _static(item)]
+    return max(found, key=CONFIDENCES.index) if found else "likely"
 
 
 def _chain(item: Item) -> tuple[Step, ...]:
