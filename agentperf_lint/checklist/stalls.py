@@ -22,7 +22,7 @@ from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Stall
 from agentperf_rules.model import Severity
 
 _NOISE = 2  # times the limit: a single stall below that says more about the machine than about the code
-_FRAMES_SHOWN = 12
+_FRAMES_SHOWN, _LIBRARY_FRAMES_SHOWN = 12, 4
 _LISTED = 3
 _HIGH, _MEDIUM = 0.5, 0.1  # seconds
 
@@ -95,9 +95,16 @@ def holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
     return (stall.frames[0] if stall.frames else ("<unknown>", 0, "<module>")), True
 
 
+def _telling(frames: list[Frame], piece: Piece) -> list[Frame]:
+    """What held the loop, and the application's way there, without the frameworks around and between."""
+    called = next((index for index, frame in enumerate(frames) if not is_library(frame, piece)), len(frames))
+    own = [frame for frame in frames[called:] if not is_library(frame, piece)]
+    return [*frames[:called][:_LIBRARY_FRAMES_SHOWN], *own][:_FRAMES_SHOWN]
+
+
 def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
     rule = RUNTIME_RULES[kind]
-    worst = max(total.stalls, key=lambda stall: stall.duration)
+    piece, worst = max(zip(total.pieces, total.stalls), key=lambda pair: pair[1].duration)
     seconds = [stall.duration / NANOSECONDS for stall in total.stalls]
     place = shown_place(total.frame)
     remedy = _remedy(kind, total)
@@ -108,7 +115,7 @@ def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
         ongoing=sum(stall.ongoing for stall in total.stalls),
         total_seconds=sum(seconds),
         worst_seconds=max(seconds),
-        stack=shown_places(worst.frames[:_FRAMES_SHOWN]),
+        stack=shown_places(_telling(worst.frames, piece)),
     )
     item = Item(
         code=rule.code,
