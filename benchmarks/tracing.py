@@ -90,7 +90,7 @@ def table(pythons: list[str], rounds: int) -> str:
     lines = [
         "# Cost of tracing\n",
         "Written by `python -m benchmarks.tracing`: do not edit.\n",
-        f"{os.cpu_count()} processors, {platform.platform(terse=True)}. Medians of rounds that take turns in one"
+        f"{os.cpu_count()} processors, {platform.platform(terse=True)}, load average {_load()}. Medians of rounds that take turns in one"
         " process; every figure is what recording adds to an operation that is not recorded.\n",
         "## Microseconds per recorded operation\n",
         "| | " + " | ".join(f"CPython {version}" for version in versions) + " | aim, at most |",
@@ -108,6 +108,10 @@ def table(pythons: list[str], rounds: int) -> str:
         without, with_, ratio = served[own]
         lines.append(f"| CPython {version} | {without:.0f} | {with_:.0f} | {ratio:.3f} | 1.03 |")
     return "\n".join(lines) + "\n"
+
+
+def _load() -> str:
+    return " ".join(f"{load:.1f}" for load in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
 
 
 def _version(python: str) -> str:
