@@ -90,7 +90,8 @@ def table(pythons: list[str], rounds: int) -> str:
     lines = [
         "# Cost of tracing\n",
         "Written by `python -m benchmarks.tracing`: do not edit.\n",
-        f"{os.cpu_count()} processors, {platform.platform(terse=True)}, load average {_load()}. Medians of rounds that take turns in one"
+        f"{os.cpu_count()} processors, {platform.platform(terse=True)}, load average {_load()}."
+        " Medians of rounds that take turns in one"
         " process; every figure is what recording adds to an operation that is not recorded.\n",
         "## Microseconds per recorded operation\n",
         "| | " + " | ".join(f"CPython {version}" for version in versions) + " | aim, at most |",

@@ -41,16 +41,22 @@ class _Total(msgspec.Struct):
 def stall_items(scene: Scene) -> list[Observed]:
     """One item for each place that held a loop for longer than the limit, cold imports apart."""
     totals: dict[Key, _Total] = {}
+    collections: list[int] = []
     for piece in scene.trace.pieces:
         least = least_stall(scene, piece)
         for stall in piece.stalls.values():
-            if stall.duration >= least:
+            if stall.duration >= least and stall.reason == "gc":
+                collections.append(stall.duration)  # whoever allocates next is no cause
+            elif stall.duration >= least:
                 frame, in_library = holder(scene, piece, stall)
                 kind = "cold_import" if stall.reason == "import" else "stall"
                 key = (kind, (frame[0], 0 if in_library else frame[1], frame[2]))
                 total = totals.setdefault(key, _Total(frame, in_library))
                 total.pieces.append(piece)
                 total.stalls.append(stall)
+    if collections:
+        worst = max(collections) / NANOSECONDS
+        scene.notes.append(f"the garbage collector held an event loop {len(collections)} times, {worst:.2f} s at worst")
     told = {key: total for key, total in totals.items() if not _is_noise(scene, key[0], total)}
     left_out = [total for key, total in totals.items() if key not in told]
     if left_out:

@@ -34,6 +34,16 @@ def test_stalls_of_one_line_are_one_item(tmp_path, app):
     assert item.evidence[0].sampled == 3
 
 
+def test_collections_of_garbage_are_no_line_s_fault(tmp_path, app):
+    trace = TraceBuilder()
+    trace.root()
+    for milliseconds in (150, 250):
+        trace.stall(milliseconds, app.frame("call", "work"), reason="gc")
+    checklist = build_checklist(read_traces([str(trace.write(tmp_path / "t"))]), TraceSettings())
+    assert not checklist.items
+    assert any("garbage collector held an event loop 2 times, 0.25 s" in note for note in checklist.notes)
+
+
 def test_the_innermost_application_frame_counts(tmp_path, app):
     trace = TraceBuilder(prefixes=["/opt/lib/"])
     trace.root()
