@@ -367,12 +367,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = BROKEN_PIPE
     except Exception as error:
-        code = ERROR
-        _explain(error)
+        code = INTERRUPTED if _interrupts else ERROR  # a pool whose workers were interrupted first is broken
+        if code == ERROR:
+            _explain(error)
     sys.exit(code)
 
 
 _kept: list[object] = []
+_interrupts: list[int] = []
+"""Signals that asked the command to stop."""
 
 
 def _end_at_once(code: int) -> None:
@@ -434,6 +437,7 @@ def _stop_at_once_when_interrupted() -> None:
     def stop(signum: int, frame: object) -> NoReturn:
         if os.getpid() != parent:
             os._exit(INTERRUPTED)
+        _interrupts.append(signum)
         for child in multiprocessing.active_children():
             child.terminate()
         raise KeyboardInterrupt
