@@ -353,6 +353,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # Not `cli.main`, which turns a broken pipe into 1: that means findings here.
         with cli.make_context("agentperf-lint", list(sys.argv[1:] if arguments is None else arguments)) as context:
             code = cli.invoke(context)
+        if _interrupts:  # raised where exceptions are swallowed: in a callback, while a worker was started
+            code = INTERRUPTED
         sys.stdout.flush()
         _end_at_once(code)
     except click.exceptions.Exit as request:
