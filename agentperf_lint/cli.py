@@ -238,6 +238,13 @@ def _share(context: click.Context, parameter: click.Parameter, value: str | None
 @cli.command()
 @click.argument("paths", metavar="[SRC]...", nargs=-1, type=click.Path(), callback=_existing)
 @click.option("--trace", "traces", multiple=True, type=click.Path(), metavar="FILE", help="Read it.")
+@click.option(
+    "--profile", "profiles", multiple=True, type=click.Path(), metavar="FILE",
+    help="Read a profile too: ours, pyinstrument's or cProfile's.",
+)  # fmt: skip
+@click.option(
+    "--load", "loads", multiple=True, type=click.Path(), metavar="FILE", help="Read the result of a load test too."
+)
 @click.option("--compare", nargs=2, type=click.Path(), metavar="BEFORE AFTER", help="Compare two traces instead.")
 @click.option(
     "--max-regression", metavar="SHARE", callback=_share,
@@ -270,7 +277,8 @@ def _share(context: click.Context, parameter: click.Parameter, value: str | None
 @click.option("--no-cache", is_flag=True, help="Neither read nor write the cache.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even when there are items.")
 def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> int:
-    """One checklist of what a trace shows and, where SRC is given, what the source suspects: worst cost first.
+    """One checklist of what traces, profiles and load tests show and, where SRC is given, what the source suspects:
+    worst cost first.
 
     With --compare, what has become of it from one run to another.
 
@@ -279,9 +287,12 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     """
     _check_report_options(traces, options)
     from agentperf_lint.checklist.build import build_checklist
+    from agentperf_lint.checklist.loads import read_loads
     from agentperf_lint.checklist.observed import Scene
+    from agentperf_lint.checklist.profiles import read_profiles
     from agentperf_lint.checklist.sources import Sources
-    from agentperf_lint.checklist.trace import read_traces
+    from agentperf_lint.checklist.trace import Trace, read_traces
+    from agentperf_lint.config import budgets_of
     from agentperf_lint.project import find_project
 
     given = [Path(path) for path in paths]
@@ -289,7 +300,7 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     project = find_project(given, config_file=config_file, isolated=options["isolated"])
     settings = _trace_settings(project.config, options)
     _Warnings(quiet=False)
-    runs = [read_traces([file]) for file in options["compare"] or ()] or [read_traces(traces)]
+    runs = [read_traces([file]) for file in options["compare"] or ()] or [read_traces(traces) if traces else Trace()]
     cache_directory = None if options["no_cache"] else project.cache_directory
     bases = [*(str(path) for path in given), str(project.root), "."]
     build = partial(
@@ -298,11 +309,14 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
         min_confidence=project.config.min_confidence,
         mappings=options["mappings"],
         bases=bases,
+        profiles=read_profiles(options["profiles"]),
+        loads=read_loads(options["loads"]),
     )
     sources = Sources(options["mappings"], bases)
     if options["compare"]:
         return _compare(runs[0], runs[1], settings, build, sources, options)
-    checklist = build(runs[0], settings)
+    budgets = budgets_of(project.config)
+    checklist = build(runs[0], settings, budgets=budgets, config_file=project.config.file or "")
     if options["write_baseline"]:
         return _write_observed(checklist, Path(options["write_baseline"]))
     if options["baseline"]:
@@ -388,12 +402,14 @@ def _end_at_once(code: int) -> None:
 
 
 def _explain(error: Exception) -> None:
+    from agentperf_lint.checklist.loads import LoadError
+    from agentperf_lint.checklist.profiles import ProfileError
     from agentperf_lint.checklist.trace import TraceError
     from agentperf_lint.config import ConfigError
     from agentperf_lint.launching import LaunchError
     from agentperf_rules import RulePackError
 
-    if isinstance(error, (ConfigError, LaunchError, RulePackError, TraceError)):
+    if isinstance(error, (ConfigError, LaunchError, LoadError, ProfileError, RulePackError, TraceError)):
         click.echo(f"agentperf-lint: error: {error}", err=True)
         return
     if os.environ.get("AGENTPERF_DEBUG"):
@@ -515,8 +531,9 @@ def _analyze(
 def _check_report_options(traces: Sequence[str], options: dict[str, Any]) -> None:
     """Raises UsageError for options that do not go together."""
     compared = options["compare"]
-    if bool(traces) == bool(compared):
-        raise click.UsageError("give --trace FILE, or --compare BEFORE AFTER.")
+    measured = (*traces, *options["profiles"], *options["loads"])
+    if bool(measured) == bool(compared):
+        raise click.UsageError("give --trace, --profile or --load FILE, or --compare BEFORE AFTER.")
     if options["group_by"] and options["output_format"] != "full":
         raise click.UsageError("--group-by is for --format full.")
     if options["max_regression"] is not None and not compared:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import msgspec
 
 from agentperf_rules.model import Confidence, Severity
+from agentperf_runtime.budgets import Budget, budget_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -84,10 +85,14 @@ class TraceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
     max_regression: float = 0.2
 
 
+Limit = str | float | int
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
     """The keys of `[tool.agentperf-lint]`.
 
-    An empty `select` means every rule, `jobs` 0 one process per processor, an empty `baseline` none.
+    An empty `select` means every rule, `jobs` 0 one process per processor, an empty `baseline` none. `budgets` are
+    limits by measure (`p95 = "200ms"`), or tables of these by a pattern of names (`"GET /orders/*"`).
     """
 
     select: tuple[str, ...] = ()
@@ -103,6 +108,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     jobs: int = 0
     cache_dir: str = ""
     trace: TraceSettings = TraceSettings()
+    budgets: dict[str, Limit | dict[str, Limit]] = {}
 
     def all_excluded(self) -> tuple[str, ...]:
         """The patterns (gitignore syntax) of files and directories that are not looked for."""
@@ -138,6 +144,25 @@ def load_config(start: Path, *, file: Path | None = None, isolated: bool = False
             if table is not None:
                 return _from_table(table, path, candidate)
     return Config(directory=str(directory))
+
+
+def budgets_of(settings: Settings) -> list[Budget]:
+    """The budgets that are set, those of names with the pattern as their scope. Raises `ValueError`."""
+    found = []
+    for name, limit in settings.budgets.items():
+        if isinstance(limit, dict):
+            found += [_budget(each, value, name) for each, value in limit.items()]
+        else:
+            found.append(_budget(name, limit, ""))
+    return found
+
+
+def _budget(name: str, limit: Limit, scope: str) -> Budget:
+    try:
+        return budget_of(name, limit, scope)
+    except ValueError as error:
+        key = f'budgets."{scope}".{name}' if scope else f"budgets.{name}"
+        raise ValueError(f"{TABLE}.{key}: {error}") from error
 
 
 def override(config: Config, **options: Any) -> Config:
@@ -197,6 +222,10 @@ def _from_table(table: Mapping[str, Any], path: Path, directory: Path) -> Config
     if settings.jobs < 0:
         raise ConfigError(f"{path}: {TABLE}.jobs: must not be negative")
     _check_trace(settings.trace, f"{path}: {TABLE}.trace.")
+    try:
+        budgets_of(settings)
+    except ValueError as error:
+        raise ConfigError(f"{path}: {error}") from error
     values = {name: getattr(settings, name) for name in settings.__struct_fields__}
     for name in ("baseline", "cache_dir"):
         values[name] = os.path.join(directory, os.path.expanduser(values[name])) if values[name] else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 
 from agentperf_lint.checklist.clusters import is_silenced
-from agentperf_lint.checklist.items import BottleneckEvidence, Item
-from agentperf_lint.checklist.observed import Observed, Scene, most_frequent, shown_place, span
+from agentperf_lint.checklist.items import BottleneckEvidence
+from agentperf_lint.checklist.observed import Observed, Scene, item_at, most_frequent, span
 from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.checklist.statements import meaning_of
 from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, Statement
@@ -63,7 +63,6 @@ def _is_left_out(scene: Scene, key: Key, found: list[Slow]) -> bool:
 
 
 def _observed(scene: Scene, key: Key, found: list[Slow], count: int) -> Observed:
-    rule = RUNTIME_RULES["bottleneck"]
     kind, _, frame = key
     seconds = [piece.operations.duration[index] / NANOSECONDS for piece, index in found]
     piece, index = found[seconds.index(max(seconds))]
@@ -79,18 +78,13 @@ def _observed(scene: Scene, key: Key, found: list[Slow], count: int) -> Observed
         root_share=_share_of_root(piece, root, max(seconds)),
         root_name=piece.root_name(root),
     )
-    remedy = _remedy(kind)
     names = Counter(piece.root_name(piece.operations.root[index]) for piece, index in found)
-    place = shown_place(frame)
-    item = Item(
-        code=rule.code,
-        name=rule.name,
-        kind="bottleneck",
-        status="observed",
-        path=place.path,
-        line=place.line,
-        end_line=place.line,
-        function=place.function,
+    item = item_at(
+        "bottleneck",
+        frame,
+        what=_what(evidence),
+        remedy=_remedy(kind),
+        evidence=(evidence,),
         severity="high" if evidence.worst_seconds >= _HIGH else "medium",
         operations=len(found),
         roots=len({(id(piece), piece.operations.root[index]) for piece, index in found}),
@@ -101,9 +95,6 @@ def _observed(scene: Scene, key: Key, found: list[Slow], count: int) -> Observed
         share=scene.share(
             span(piece, piece.operations.start[index], piece.operations.duration[index]) for piece, index in found
         ),
-        message=f"{_what(evidence)}: {remedy}",
-        remedy=remedy,
-        evidence=(evidence,),
     )
     frames = (each for stack in scene.site_frames(piece, piece.operations.site[index]) for each in stack)
     return Observed(item, tuple(dict.fromkeys(frames)))

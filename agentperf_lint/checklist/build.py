@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 
 import msgspec
 
 from agentperf_lint.checklist.bottlenecks import bottleneck_items
+from agentperf_lint.checklist.budgets import judge
 from agentperf_lint.checklist.cluster_items import cluster_items
 from agentperf_lint.checklist.gap import gap_items
 from agentperf_lint.checklist.items import Checklist, Item, Summary, ranked
 from agentperf_lint.checklist.join import joined
 from agentperf_lint.checklist.kpis import kpis_of
+from agentperf_lint.checklist.loads import Load
+from agentperf_lint.checklist.memory import memory_items
 from agentperf_lint.checklist.observed import Observed, Scene
+from agentperf_lint.checklist.profile_items import profile_items, profile_run
+from agentperf_lint.checklist.profiles import Profile
 from agentperf_lint.checklist.sources import Mapping, Sources
 from agentperf_lint.checklist.stalls import stall_items
 from agentperf_lint.checklist.trace import Trace, counters_of
 from agentperf_lint.config import TraceSettings
 from agentperf_rules.model import Confidence, Finding
+from agentperf_runtime.budgets import Budget
 
 _SHOWN_FILES = 3
 
@@ -31,42 +38,64 @@ def build_checklist(
     min_confidence: Confidence = "likely",
     mappings: Mapping = (),
     bases: Sequence[str] = (),
+    profiles: Sequence[Profile] = (),
+    loads: Sequence[Load] = (),
+    budgets: Sequence[Budget] = (),
+    config_file: str = "",
 ) -> Checklist:
-    """The combined checklist of `trace` and `findings`.
+    """The combined checklist of what was measured and found.
 
     `mappings` are (prefix in the trace, prefix here); `bases` are directories where files that are not at their
-    recorded path may be.
+    recorded path may be. `config_file` is where the budgets are set.
     """
     scene = Scene(trace, settings, Sources(mappings, bases))
     clusters = gap_items(scene) if settings.detector == "gap" else cluster_items(scene)
-    observed = _with_bottlenecks([*clusters, *stall_items(scene)], bottleneck_items(scene))
-    items = ranked(joined(scene, observed, findings, min_confidence))
-    notes = (*trace.notes, *scene.notes, *_notes_on_sources(scene))
-    return Checklist(items=items, summary=_summary(trace, items), notes=notes)
+    observed = _merged([*clusters, *stall_items(scene)], bottleneck_items(scene))
+    for found in profile_items(scene, profiles):
+        observed = _merged(observed, found)
+    judged = judge(budgets, trace, profiles, loads, config_file)
+    items = ranked([*joined(scene, observed, findings, min_confidence), *memory_items(trace), *judged.items])
+    notes = (*trace.notes, *scene.notes, *judged.notes, *_notes_on_sources(scene, profiles))
+    summary = msgspec.structs.replace(
+        _summary(trace, items),
+        loads=tuple(load.run for load in loads),
+        profiles=tuple(profile_run(profile) for profile in profiles),
+    )
+    return Checklist(items=items, summary=summary, notes=notes)
 
 
-def _with_bottlenecks(observed: list[Observed], bottlenecks: Sequence[Observed]) -> list[Observed]:
-    """All of them; a slow operation at a place that has an item already is evidence there."""
-    at = {(each.item.path, each.item.line): index for index, each in enumerate(observed)}
-    for each in bottlenecks:
-        index = at.get((each.item.path, each.item.line))
-        if index is None:
-            observed.append(each)
+def _merged(observed: list[Observed], others: Sequence[Observed]) -> list[Observed]:
+    """All of them; one of `others` at a place that has an item already is evidence there.
+
+    Where only the function is known, that is the first item in it.
+    """
+    merged = list(observed)
+    by_line: dict[tuple[str, int], int] = {}
+    by_function: dict[tuple[str, str], int] = {}
+    for index, held in enumerate(observed):
+        by_line.setdefault((held.item.path, held.item.line), index)
+        by_function.setdefault((held.item.path, held.item.function), index)
+    for each in others:
+        item = each.item
+        own = by_line.get((item.path, item.line)) if each.by_line else by_function.get((item.path, item.function))
+        if own is None or item.kind == "memory":
+            merged.append(each)
             continue
-        held = observed[index]
-        evidence = (*held.item.evidence, *each.item.evidence)
-        observed[index] = Observed(msgspec.structs.replace(held.item, evidence=evidence), held.frames)
-    return observed
+        evidence = (*merged[own].item.evidence, *item.evidence)
+        held_item = msgspec.structs.replace(merged[own].item, evidence=evidence)
+        merged[own] = msgspec.structs.replace(merged[own], item=held_item)
+    return merged
 
 
-def _notes_on_sources(scene: Scene) -> list[str]:
+def _notes_on_sources(scene: Scene, profiles: Sequence[Profile]) -> list[str]:
     notes = []
     missing = sorted(scene.sources.missing)
     if missing:
         more = f" and {len(missing) - _SHOWN_FILES} more" if len(missing) > _SHOWN_FILES else ""
         shown = ", ".join(missing[:_SHOWN_FILES])
         notes.append(f"source not found, judged by the trace alone: {shown}{more} (--map PREFIX=DIRECTORY may help)")
-    started = min((piece.header.wall_start for piece in scene.trace.pieces), default=0.0)
+    starts = [piece.header.wall_start for piece in scene.trace.pieces]
+    started = min([*starts, *(profile.started for profile in profiles if profile.started)], default=math.inf)
     edited = sorted(path for path in scene.sources.read if _changed_after(path, started))
     if edited:
         more = f" and {len(edited) - _SHOWN_FILES} more" if len(edited) > _SHOWN_FILES else ""

@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from agentperf_lint.checklist.clusters import Cluster, find_clusters
-from agentperf_lint.checklist.items import ClusterEvidence, Item, LoopEvidence, Place
-from agentperf_lint.checklist.observed import Observed, Scene, most_frequent, shown_place, span
+from agentperf_lint.checklist.items import ClusterEvidence, LoopEvidence, Place
+from agentperf_lint.checklist.observed import Observed, Scene, item_at, most_frequent, shown_place, span
 from agentperf_lint.checklist.remedies import duplicate_remedy, n_plus_one_remedy, orm_of
 from agentperf_lint.checklist.repetition import Repetitions
-from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
 from agentperf_lint.checklist.sources import shown_path
 from agentperf_lint.checklist.trace import Frame
 from agentperf_rules.model import Severity
@@ -88,20 +87,14 @@ class _Total:
 
     def observed(self) -> Observed:
         kind = self.first.kind
-        rule = RUNTIME_RULES[kind]
-        path, line, function = self.frame
-        place = shown_place(self.frame)
-        remedy = self._remedy()
         site = self.first.piece.sites[self.first.sites[0]]
-        item = Item(
-            code=rule.code,
-            name=rule.name,
-            kind=kind,
-            status="observed",
-            path=place.path,
-            line=line,
-            end_line=max(line, line + site.end_line - site.line),
-            function=place.function,
+        item = item_at(
+            kind,
+            self.frame,
+            lines=1 + site.end_line - site.line,
+            what=self._what(),
+            remedy=self._remedy(),
+            evidence=(self._evidence(),),
             severity=self._severity(),
             operations=self.operations,
             roots=self.roots,
@@ -110,12 +103,9 @@ class _Total:
             total_seconds=self.seconds,
             worst_seconds=self.worst,
             share=self.scene.share(self.spans),
-            message=f"{self._what()}: {remedy}",
-            remedy=remedy,
             loop=self._loop(),
-            evidence=(self._evidence(),),
         )
-        return Observed(item, tuple(self.frames) or ((path, line, function),))
+        return Observed(item, tuple(self.frames) or (self.frame,))
 
     def _statement(self) -> tuple[str, str, str]:
         statement = self.first.piece.statements[self.first.statement]

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from agentperf_lint.checklist.items import GapEvidence, Item
-from agentperf_lint.checklist.observed import Observed, Scene, shown_place, span
-from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
+from agentperf_lint.checklist.items import GapEvidence
+from agentperf_lint.checklist.observed import Observed, Scene, item_at, span
 from agentperf_lint.checklist.statements import LOCAL_KINDS
 from agentperf_lint.checklist.trace import Frame
 
@@ -51,7 +50,6 @@ def gap_items(scene: Scene) -> list[Observed]:
 
 
 def _item(scene: Scene, kind: str) -> Observed | None:
-    rule = RUNTIME_RULES["n_plus_one"]
     clusters: list[list[float]] = []
     spans: dict[float, tuple[float, float]] = {}
     places: Counter[Frame] = Counter()
@@ -70,18 +68,13 @@ def _item(scene: Scene, kind: str) -> Observed | None:
     sizes = [len(cluster) for cluster in clusters]
     seconds = [sum(spans[time][1] - spans[time][0] for time in cluster) for cluster in clusters]
     frame = places.most_common(1)[0][0]
-    place = shown_place(frame)
     evidence = GapEvidence(kind, len(clusters), sum(sizes), sum(sizes) / len(sizes))
-    remedy = "look at what is asked there, and ask once for all"
-    item = Item(
-        code=rule.code,
-        name=rule.name,
-        kind="n_plus_one",
-        status="observed",
-        path=place.path,
-        line=place.line,
-        end_line=place.line,
-        function=place.function,
+    item = item_at(
+        "n_plus_one",
+        frame,
+        what=f"{len(clusters)} clusters of {kind} operations, {evidence.mean_size:.1f} in the mean",
+        remedy="look at what is asked there, and ask once for all",
+        evidence=(evidence,),
         severity="medium",
         operations=evidence.operations,
         roots=len(clusters),
@@ -89,8 +82,5 @@ def _item(scene: Scene, kind: str) -> Observed | None:
         total_seconds=sum(seconds),
         worst_seconds=max(seconds),
         share=scene.share(spans.values()),
-        message=f"{len(clusters)} clusters of {kind} operations, {evidence.mean_size:.1f} in the mean: {remedy}",
-        remedy=remedy,
-        evidence=(evidence,),
     )
     return Observed(item, (frame,))

@@ -6,9 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from agentperf_lint.checklist.items import (
     BottleneckEvidence,
+    BudgetEvidence,
     ClusterEvidence,
     GapEvidence,
     Item,
+    ProfileEvidence,
     StallEvidence,
     StaticEvidence,
 )
@@ -33,8 +35,10 @@ def statement_of(item: Item) -> str:
     for each in item.evidence:
         if isinstance(each, (ClusterEvidence, BottleneckEvidence)):
             return f"{each.operation} {each.statement}"
-        if isinstance(each, GapEvidence):
+        if isinstance(each, GapEvidence | ProfileEvidence):
             return each.operation
+        if isinstance(each, BudgetEvidence):
+            return f"{each.scope} {each.measure} {each.source}"
     return ""
 
 
@@ -142,6 +146,9 @@ def _sentences(item: Item) -> Iterator[str]:
                 yield f"{each.input_tokens:,} tokens in, {each.output_tokens:,} out"
         elif isinstance(each, BottleneckEvidence):
             yield f"{each.slow:,} of {each.operations:,} operations were slow, {each.worst_seconds:.2f} s the worst"
+        elif isinstance(each, ProfileEvidence):
+            what = f"{each.executions:,} executions of {each.operation}" if each.operation else "this line"
+            yield f"{each.profiler} saw {each.seconds:.2f} s in {what}"
         elif isinstance(each, StallEvidence) and each.ongoing:
             yield f"{each.ongoing:,} of {each.stalls:,} stalls had not ended when the trace did"
         elif isinstance(each, StaticEvidence) and item.status == "confirmed":

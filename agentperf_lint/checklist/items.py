@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from agentperf_lint.checklist.kpis import Kpis
+from agentperf_lint.checklist.loads import LoadRun
 from agentperf_rules.model import Confidence, Severity, Step
 
 Status = Literal["confirmed", "observed", "suspected"]
@@ -110,7 +111,70 @@ class GapEvidence(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
     mean_size: float
 
 
-Evidence = ClusterEvidence | StallEvidence | BottleneckEvidence | StaticEvidence | GapEvidence
+class Hot(msgspec.Struct, frozen=True):
+    """Where the seconds of a profile went: `share` is the part of them, 0 to 1. `waiting`: another task ran there."""
+
+    path: str
+    line: int
+    function: str
+    seconds: float
+    share: float
+    waiting: bool = False
+
+
+class ProfileEvidence(msgspec.Struct, frozen=True, tag_field="type", tag="profile"):
+    """What a profile tells of a line, or of an operation that is slow on average.
+
+    `operation` is "" for a line; then `seconds` were spent there, and the figures of executions are 0. Of an operation
+    `seconds` are those of all executions, `running` and `waiting` what the samples make of them.
+    """
+
+    profiler: str
+    seconds: float
+    running_seconds: float
+    waiting_seconds: float
+    operation: str = ""
+    executions: int = 0
+    failed: int = 0
+    mean_seconds: float = 0.0
+    p95_seconds: float = 0.0
+    worst_seconds: float = 0.0
+    tokens: int = 0
+    places: tuple[Hot, ...] = ()
+
+
+class BudgetEvidence(msgspec.Struct, frozen=True, tag_field="type", tag="budget"):
+    """A budget that was exceeded: `measured` and `limit` in `unit`. `scope` is "" for all requests together."""
+
+    budget: str
+    scope: str
+    measure: str
+    measured: float
+    limit: float
+    unit: str
+    source: str
+
+
+class MemoryEvidence(msgspec.Struct, frozen=True, tag_field="type", tag="memory"):
+    """Memory that grew: bytes before and after, over `seconds`; `objects` is 0 where only the process was measured."""
+
+    before_bytes: int
+    after_bytes: int
+    seconds: float
+    objects: int = 0
+    pid: int = 0
+
+
+Evidence = (
+    ClusterEvidence
+    | StallEvidence
+    | BottleneckEvidence
+    | StaticEvidence
+    | GapEvidence
+    | ProfileEvidence
+    | BudgetEvidence
+    | MemoryEvidence
+)
 
 
 class Item(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,8 +211,20 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class ProfileRun(msgspec.Struct, frozen=True):
+    """A profile that was read: how long it covers, and how many operations it tells of."""
+
+    file: str
+    profiler: str
+    seconds: float
+    operations: int
+
+
 class Summary(msgspec.Struct, frozen=True):
-    """What was traced: seconds from the first process to the last, operations, roots, losses, processes."""
+    """What was traced: seconds from the first process to the last, operations, roots, losses, processes.
+
+    `profiles` and `loads` are what was read beside traces.
+    """
 
     wall_seconds: float = 0.0
     operations: int = 0
@@ -160,6 +236,8 @@ class Summary(msgspec.Struct, frozen=True):
     observed: int = 0
     suspected: int = 0
     kpis: Kpis = Kpis()
+    profiles: tuple[ProfileRun, ...] = ()
+    loads: tuple[LoadRun, ...] = ()
 
 
 class Checklist(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from agentperf_lint.checklist.items import Item, StaticEvidence
+from agentperf_lint.checklist.items import Item, ProfileEvidence, StaticEvidence
 from agentperf_lint.checklist.observed import Observed, Scene, is_library
 from agentperf_lint.checklist.sources import plain_name, shown_path
 from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece
@@ -44,6 +44,14 @@ def joined(
     return items
 
 
+def _family_of(item: Item) -> str | None:
+    """The kind of findings that speak of the same; None when there is none."""
+    if item.kind == "bottleneck":
+        ran = any(isinstance(each, ProfileEvidence) and each.running_seconds for each in item.evidence)
+        return "blocking" if ran else None
+    return _FAMILY.get(item.kind)
+
+
 class _Matching:
     """Finds the findings that speak of the place of an item."""
 
@@ -58,7 +66,7 @@ class _Matching:
 
     def of(self, observed: Observed) -> list[int]:
         """Indices of the findings at one of the item's frames, or else in its loop."""
-        family = _FAMILY.get(observed.item.kind)
+        family = _family_of(observed.item)
         frames = [(shown_path(path), line, plain_name(function)) for path, line, function in observed.frames]
         found = [index for frame in frames for index in self._at(frame, family)]
         if not found:

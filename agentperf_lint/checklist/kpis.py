@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
-from agentperf_lint.checklist.trace import NANOSECONDS, REQUEST, Piece, RootEnd, Trace, units_of
+from agentperf_lint.checklist.trace import NANOSECONDS, Trace
+from agentperf_lint.checklist.units import WEBSOCKET, ended_units
 
 Measured = Literal["request", "root"]
-
-_WEBSOCKET = "websocket"  # its length says nothing of an answer
-_SERVER_ERROR = 500
 
 
 class Kpis(msgspec.Struct, frozen=True):
@@ -40,23 +38,19 @@ class Kpis(msgspec.Struct, frozen=True):
     peak_rss_bytes: int = 0
 
 
-Ended = tuple[str, RootEnd, tuple[float, float]]  # kind, end, span in seconds since 1970
-
-
 def kpis_of(trace: Trace) -> Kpis:
     """The figures of `trace`."""
-    units = units_of(trace)
-    ended = [each for piece in trace.pieces for each in _ended(piece, units)]
-    requests = [each for each in ended if each[0] == REQUEST]
-    measured = requests or [each for each in ended if each[0] != _WEBSOCKET]
-    spans = [span for _, _, span in measured]
-    seconds = sorted(end - start for start, end in spans)
+    ended = ended_units(trace)
+    requests = [unit for unit in ended if unit.is_request]
+    measured = requests or [unit for unit in ended if unit.kind != WEBSOCKET]  # whose length says nothing of an answer
+    spans = [(unit.start, unit.end) for unit in measured]
+    seconds = sorted(unit.seconds for unit in measured)
     wall = max((end for _, end in spans), default=0.0) - min((start for start, _ in spans), default=0.0)
     samples = [sample for piece in trace.pieces for sample in piece.samples]
     return Kpis(
         of="request" if requests or not measured else "root",
         count=len(measured),
-        failed=sum(_failed(end) for _, end, _ in measured),
+        failed=sum(unit.failed for unit in measured),
         response_p50_seconds=percentile(seconds, 0.5),
         response_p95_seconds=percentile(seconds, 0.95),
         response_worst_seconds=seconds[-1] if seconds else 0.0,
@@ -83,17 +77,3 @@ def most_at_once(spans: Iterable[tuple[float, float]]) -> int:
         running += change
         most = max(most, running)
     return most
-
-
-def _ended(piece: Piece, units: set[tuple[int, int]]) -> Iterator[Ended]:
-    for number, end in piece.root_ends.items():
-        root = piece.roots.get(number)
-        if root is not None and end.end >= root.start and (piece.header.pid, number) in units:
-            began = piece.header.wall_start
-            yield root.kind, end, (began + root.start / NANOSECONDS, began + end.end / NANOSECONDS)
-
-
-def _failed(end: RootEnd) -> bool:
-    if isinstance(end.outcome, int):
-        return end.outcome >= _SERVER_ERROR
-    return end.outcome == "error" or (end.outcome.isdecimal() and int(end.outcome) >= _SERVER_ERROR)

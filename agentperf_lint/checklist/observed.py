@@ -8,20 +8,25 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from agentperf_lint.checklist.items import Item, Place
-from agentperf_lint.checklist.sources import Sources, plain_name, shown_path
+from agentperf_lint.checklist.items import Evidence, Item, Kind, LoopEvidence, Place
+from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
+from agentperf_lint.checklist.sources import Sources, is_library_path, plain_name, shown_path
 from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Trace, units_of
 from agentperf_lint.config import TraceSettings
+from agentperf_rules.model import Severity
 
 _NAMES_SHOWN = 3
-_LIBRARIES = ("/site-packages/", "/dist-packages/")
 
 
 class Observed(msgspec.Struct):
-    """An item and the frames that led to it (absolute paths, lines as they are now), to be joined with findings."""
+    """An item and the frames that led to it (absolute paths, lines as they are now), to be joined with findings.
+
+    `by_line` is False where the line is that of the function, and what is in it unknown.
+    """
 
     item: Item
     frames: tuple[Frame, ...] = ()
+    by_line: bool = True
 
 
 class Scene(msgspec.Struct):
@@ -88,6 +93,51 @@ def span(piece: Piece, start: int, duration: int) -> tuple[float, float]:
     return begin, begin + duration / NANOSECONDS
 
 
+def item_at(
+    kind: Kind,
+    frame: Frame,
+    *,
+    what: str,
+    remedy: str,
+    evidence: tuple[Evidence, ...],
+    severity: Severity | None = None,
+    operations: int = 0,
+    roots: int = 0,
+    of_roots: int = 0,
+    root_names: tuple[str, ...] = (),
+    total_seconds: float = 0.0,
+    worst_seconds: float = 0.0,
+    share: float = 0.0,
+    loop: LoopEvidence | None = None,
+    lines: int = 1,
+) -> Item:
+    """An observed item of `kind` at `frame` and its `lines`; without a severity it has that of its rule."""
+    rule = RUNTIME_RULES[kind]
+    place = shown_place(frame)
+    return Item(
+        code=rule.code,
+        name=rule.name,
+        kind=kind,
+        status="observed",
+        path=place.path,
+        line=place.line,
+        end_line=place.line + max(0, lines - 1),
+        function=place.function,
+        severity=severity or rule.severity,
+        operations=operations,
+        roots=roots,
+        of_roots=of_roots,
+        root_names=root_names,
+        total_seconds=total_seconds,
+        worst_seconds=worst_seconds,
+        share=share,
+        message=f"{what}: {remedy}",
+        remedy=remedy,
+        loop=loop,
+        evidence=evidence,
+    )
+
+
 def shown_place(frame: Frame) -> Place:
     """A frame as a report shows it."""
     return Place(shown_path(frame[0]), frame[1], plain_name(frame[2]))
@@ -99,8 +149,7 @@ def shown_places(frames: Iterable[Frame]) -> tuple[Place, ...]:
 
 def is_library(frame: Frame, piece: Piece) -> bool:
     """Whether a frame belongs to an installed package or the standard library."""
-    path = frame[0].replace("\\", "/")
-    return path.startswith(("<", *piece.header.prefixes)) or any(part in path for part in _LIBRARIES)
+    return is_library_path(frame[0], piece.header.prefixes)
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:

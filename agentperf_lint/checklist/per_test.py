@@ -13,10 +13,8 @@ from agentperf_lint.checklist.build import build_checklist
 from agentperf_lint.checklist.items import Item
 from agentperf_lint.checklist.sources import plain_name, shown_path
 from agentperf_lint.checklist.trace import Operations, Piece, Stall, Trace
+from agentperf_lint.checklist.units import QUERIES
 from agentperf_lint.config import TraceSettings
-
-QUERIES = frozenset({"sql", "redis", "mongo"})
-"""Kinds of operations that `max_queries` counts."""
 
 
 class ItemOfTest(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from agentperf_lint.checklist.trace import Frame
 _IGNORE = re.compile(r"#.*?\bagentperf:\s*ignore\b(?:\[(?P<codes>[^\]]*)\])?")
 _NOQA = re.compile(r"#\s*noqa(?:\s*:\s*(?P<codes>[A-Z]+\d+(?:[,\s]+[A-Z]+\d+)*))?", re.IGNORECASE)
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+t?/")
 _SYNTHETIC = re.compile(r"(?:\.?<(?:locals|listcomp|setcomp|dictcomp|genexpr)>)+")
 
 Mapping = Sequence[tuple[str, str]]
@@ -168,6 +169,12 @@ def plain_name(function: str) -> str:
 def line_digest(line: str) -> str:
     """What identifies a line of source whatever its indentation."""
     return hashlib.blake2b(" ".join(line.split()).encode(), digest_size=8).hexdigest()
+
+
+def is_library_path(path: str, prefixes: Iterable[str] = ()) -> bool:
+    """Whether a file is that of an installed package or the standard library, whose directories are `prefixes`."""
+    path = path.replace("\\", "/")
+    return path.startswith(("<", "~", *prefixes)) or _LIBRARY.search(path) is not None
 
 
 def shown_path(path: str) -> str:

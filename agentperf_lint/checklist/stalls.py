@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Literal
 
 import msgspec
 
 from agentperf_lint.checklist.clusters import is_silenced
-from agentperf_lint.checklist.items import Item, StallEvidence
+from agentperf_lint.checklist.items import StallEvidence
 from agentperf_lint.checklist.observed import (
     Observed,
     Scene,
     is_library,
+    item_at,
     most_frequent,
     shown_place,
     shown_places,
@@ -26,7 +28,8 @@ _FRAMES_SHOWN, _LIBRARY_FRAMES_SHOWN = 12, 4
 _LISTED = 3
 _HIGH, _MEDIUM = 0.5, 0.1  # seconds
 
-Key = tuple[str, Frame]
+StallKind = Literal["stall", "cold_import"]
+Key = tuple[StallKind, Frame]
 
 
 class _Total(msgspec.Struct):
@@ -49,7 +52,7 @@ def stall_items(scene: Scene) -> list[Observed]:
                 collections.append(stall.duration)  # whoever allocates next is no cause
             elif stall.duration >= least:
                 frame, in_library = holder(scene, piece, stall)
-                kind = "cold_import" if stall.reason == "import" else "stall"
+                kind: StallKind = "cold_import" if stall.reason == "import" else "stall"
                 key = (kind, (frame[0], 0 if in_library else frame[1], frame[2]))
                 total = totals.setdefault(key, _Total(frame, in_library))
                 total.pieces.append(piece)
@@ -84,7 +87,7 @@ def least_stall(scene: Scene, piece: Piece) -> float:
     return scene.settings.stall_limit * NANOSECONDS or piece.header.stall_limit
 
 
-def _is_noise(scene: Scene, kind: str, total: _Total) -> bool:
+def _is_noise(scene: Scene, kind: StallKind, total: _Total) -> bool:
     if kind != "stall" or len(total.stalls) > 1:
         return False
     stall = total.stalls[0]
@@ -108,12 +111,9 @@ def _telling(frames: list[Frame], piece: Piece) -> list[Frame]:
     return [*frames[:called][:_LIBRARY_FRAMES_SHOWN], *own][:_FRAMES_SHOWN]
 
 
-def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
-    rule = RUNTIME_RULES[kind]
+def _observed(scene: Scene, kind: StallKind, total: _Total) -> Observed:
     piece, worst = max(zip(total.pieces, total.stalls), key=lambda pair: pair[1].duration)
     seconds = [stall.duration / NANOSECONDS for stall in total.stalls]
-    place = shown_place(total.frame)
-    remedy = _remedy(kind, total)
     names = Counter(piece.root_name(stall.root) for piece, stall in zip(total.pieces, total.stalls))
     evidence = StallEvidence(
         stalls=len(seconds),
@@ -123,15 +123,12 @@ def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
         worst_seconds=max(seconds),
         stack=shown_places(_telling(worst.frames, piece)),
     )
-    item = Item(
-        code=rule.code,
-        name=rule.name,
-        kind="cold_import" if kind == "cold_import" else "stall",
-        status="observed",
-        path=place.path,
-        line=place.line,
-        end_line=place.line,
-        function=place.function,
+    item = item_at(
+        kind,
+        total.frame,
+        what=_what(kind, total, evidence),
+        remedy=_remedy(kind, total),
+        evidence=(evidence,),
         severity=_severity(kind, total, evidence),
         operations=len(seconds),
         roots=len({(id(piece), stall.root) for piece, stall in zip(total.pieces, total.stalls)}),
@@ -140,9 +137,6 @@ def _observed(scene: Scene, kind: str, total: _Total) -> Observed:
         total_seconds=evidence.total_seconds,
         worst_seconds=evidence.worst_seconds,
         share=scene.share(span(piece, stall.start, stall.duration) for piece, stall in zip(total.pieces, total.stalls)),
-        message=f"{_what(kind, total, evidence)}: {remedy}",
-        remedy=remedy,
-        evidence=(evidence,),
     )
     return Observed(item, _frames(scene, total))
 
@@ -156,7 +150,7 @@ def _frames(scene: Scene, total: _Total) -> tuple[Frame, ...]:
     return tuple(frames)
 
 
-def _severity(kind: str, total: _Total, evidence: StallEvidence) -> Severity:
+def _severity(kind: StallKind, total: _Total, evidence: StallEvidence) -> Severity:
     if kind == "cold_import" or (evidence.stalls == 1 and evidence.worst_seconds < _MEDIUM):
         return "low"
     if total.in_library:
@@ -164,7 +158,7 @@ def _severity(kind: str, total: _Total, evidence: StallEvidence) -> Severity:
     return "high" if evidence.worst_seconds >= _HIGH or evidence.total_seconds >= 2 * _HIGH else "medium"
 
 
-def _what(kind: str, total: _Total, evidence: StallEvidence) -> str:
+def _what(kind: StallKind, total: _Total, evidence: StallEvidence) -> str:
     times = "once" if evidence.stalls == 1 else f"{evidence.stalls} times"
     where = f"{'in library: ' if total.in_library else ''}{shown_place(total.frame).function}()"
     if kind == "cold_import":
@@ -174,7 +168,7 @@ def _what(kind: str, total: _Total, evidence: StallEvidence) -> str:
     return f"{where} holds the event loop {times}, {evidence.worst_seconds:.2f} s at worst{still}{unsure}"
 
 
-def _remedy(kind: str, total: _Total) -> str:
+def _remedy(kind: StallKind, total: _Total) -> str:
     if kind == "cold_import":
         return "import it before the loop starts"
     if total.in_library:

@@ -12,11 +12,13 @@ from agentperf_lint.checklist.items import (
     ClusterEvidence,
     GapEvidence,
     Item,
+    MemoryEvidence,
+    ProfileEvidence,
     StallEvidence,
     StaticEvidence,
 )
 from agentperf_lint.render.base import duration, plural, printable
-from agentperf_lint.render.checklist_text import counts, traced
+from agentperf_lint.render.checklist_text import counts, grown, profiled, traced
 from agentperf_lint.render.excerpts import SHOWN
 from agentperf_lint.render.full import Line, wants_colour, write_coloured
 from agentperf_lint.source_lines import Sources
@@ -157,9 +159,17 @@ def _clipped(text: str, room: int) -> str:
 
 
 def _cost(item: Item) -> str:
-    noun = {"stall": "stall", "cold_import": "stall", "bottleneck": "slow operation"}.get(item.kind, "operation")
-    cost = f"{duration(item.total_seconds)} in {plural(item.operations, noun)}, {plural(item.roots, 'root')}"
-    return f"{cost}; worst {duration(item.worst_seconds)}; {item.share:.1%} of the traced time"
+    noun = {"stall": "stall", "cold_import": "stall", "bottleneck": "slow operation", "budget": "request"}.get(
+        item.kind, "operation"
+    )
+    cost = duration(item.total_seconds)
+    if item.operations:
+        cost += f" in {plural(item.operations, noun)}"
+    if item.roots:
+        cost += f", {plural(item.roots, 'root')}"
+    if item.worst_seconds:
+        cost += f"; worst {duration(item.worst_seconds)}"
+    return f"{cost}; {item.share:.1%} of the time" if item.share else cost
 
 
 def _evidence(item: Item, evidence: Evidence) -> Iterator[Line]:
@@ -173,6 +183,14 @@ def _evidence(item: Item, evidence: Evidence) -> Iterator[Line]:
         yield [("  slow  ", _DIM), (printable(text), "")]
     elif isinstance(evidence, GapEvidence):
         yield [("  gap   ", _DIM), (f"{plural(evidence.clusters, 'cluster')} by timestamps alone", "")]
+    elif isinstance(evidence, ProfileEvidence):
+        yield [("  spent ", _DIM), (printable(profiled(evidence)), "")]
+        for hot in evidence.places:
+            how = "waiting" if hot.waiting else "running"
+            text = f"{hot.share:4.0%} {how} at {hot.path}:{hot.line} in {hot.function}"
+            yield [("      > ", _DIM), (printable(text), "")]
+    elif isinstance(evidence, MemoryEvidence):
+        yield [("  grew  ", _DIM), (grown(evidence), "")]
     elif isinstance(evidence, StaticEvidence):
         if item.status != "suspected":
             yield [("  check ", _DIM), (f"{evidence.code} ", "bold"), (printable(evidence.message), "")]

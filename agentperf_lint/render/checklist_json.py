@@ -11,7 +11,7 @@ from agentperf_lint.checklist.items import Checklist
 _OF_ITEM = {
     "code": "Code of the rule: APL5xx for what was observed, else as `agentperf-lint check` has it.",
     "name": "Name of the rule.",
-    "kind": "What it is: n_plus_one, duplicate, stall, bottleneck, cold_import, or the family of a static rule.",
+    "kind": "n_plus_one, duplicate, stall, bottleneck, cold_import, budget, memory, or the family of a static rule.",
     "status": "confirmed: source and trace agree; observed: trace only; suspected: source only.",
     "path": "File, relative to the working directory where it lies below it, with forward slashes.",
     "line": "First line of the call site, 1-based.",

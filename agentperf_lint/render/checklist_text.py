@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from agentperf_lint.render.base import duration, plural
 
 if TYPE_CHECKING:
-    from agentperf_lint.checklist.items import Summary
+    from agentperf_lint.checklist.items import MemoryEvidence, ProfileEvidence, ProfileRun, Summary
     from agentperf_lint.checklist.kpis import Kpis
+    from agentperf_lint.checklist.loads import LoadRun
 
 _MEGABYTE = 1_000_000
 
@@ -26,7 +27,15 @@ def counts(summary: Summary) -> str:
 
 
 def traced(summary: Summary) -> list[str]:
-    """What was traced, a line each."""
+    """What was measured, a line each."""
+    lines = [_of_trace(summary), *_felt(summary.kpis)] if summary.processes else []
+    lines += [_of_profile(each) for each in summary.profiles]
+    for load in summary.loads:
+        lines += _of_load(load)
+    return lines
+
+
+def _of_trace(summary: Summary) -> str:
     parts = [
         f"{duration(summary.wall_seconds)} traced",
         plural(summary.operations, "operation"),
@@ -35,7 +44,23 @@ def traced(summary: Summary) -> list[str]:
     ]
     if summary.dropped:
         parts.append(f"{summary.dropped:,} operations dropped")
-    return [", ".join(parts), *_felt(summary.kpis)]
+    return ", ".join(parts)
+
+
+def _of_profile(profile: ProfileRun) -> str:
+    operations = f", {plural(profile.operations, 'operation')}" if profile.operations else ""
+    return f"{duration(profile.seconds)} profiled by {profile.profiler}{operations} ({profile.file})"
+
+
+def _of_load(load: LoadRun) -> Iterator[str]:
+    users = f" by {plural(load.users, 'user')}" if load.users else ""
+    failed = f" ({load.failed:,} failed)" if load.failed else ""
+    yield f"{plural(load.requests, 'request')}{users} to {load.target} in {duration(load.duration_seconds)}{failed}"
+    times = ", ".join(
+        f"{duration(seconds)} {name}"
+        for name, seconds in (("p50", load.p50_seconds), ("p95", load.p95_seconds), ("p99", load.p99_seconds))
+    )
+    yield f"{load.throughput:,.1f} per second, {times}, {duration(load.worst_seconds)} at worst"
 
 
 def _felt(kpis: Kpis) -> Iterator[str]:
@@ -58,3 +83,22 @@ def _felt(kpis: Kpis) -> Iterator[str]:
         spent.append(f"{kpis.peak_rss_bytes / _MEGABYTE:,.0f} MB of memory at most")
     if spent:
         yield ", ".join(spent)
+
+
+def profiled(evidence: ProfileEvidence) -> str:
+    """What a profile says of an operation or a line."""
+    if not evidence.operation:
+        return f"{duration(evidence.seconds)} spent here ({evidence.profiler})"
+    failed = f" ({evidence.failed:,} failed)" if evidence.failed else ""
+    return (
+        f"{plural(evidence.executions, 'execution')} of {evidence.operation}{failed}: "
+        f"{duration(evidence.mean_seconds)} on average, {duration(evidence.p95_seconds)} p95; "
+        f"{duration(evidence.running_seconds)} running, {duration(evidence.waiting_seconds)} waiting"
+    )
+
+
+def grown(evidence: MemoryEvidence) -> str:
+    """What memory grew by."""
+    grown_by = (evidence.after_bytes - evidence.before_bytes) / _MEGABYTE
+    objects = f" in {plural(evidence.objects, 'object')}" if evidence.objects else ""
+    return f"{grown_by:,.1f} MB more{objects} after {duration(evidence.seconds)}"

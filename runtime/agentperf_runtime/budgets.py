@@ -96,7 +96,7 @@ def budget_of(name: str, limit: str | float, scope: str = "") -> Budget:
     Without a unit times are seconds, memory is in MB (2**20 bytes), and a rate of errors is a share of 1. Raises
     ValueError that says what is wrong.
     """
-    measure = _measure(name)
+    measure = measure_of(name)
     return Budget(measure, _quantity(measure, limit), scope, lowest=measure == "throughput")
 
 
@@ -121,7 +121,8 @@ def shown(measure: str, value: float) -> str:
     return f"{value:.6g}/s" if unit == RATE else f"{value:.10g}"
 
 
-def _measure(name: str) -> str:
+def measure_of(name: str) -> str:
+    """The measure that a setting names: `p95` for `api_response_time_p95`. Raises ValueError for none."""
     measure = name.strip().lower().replace("_", "-").replace(" ", "-")
     for prefix in _RESPONSE_TIME:
         measure = measure.removeprefix(prefix)

@@ -67,8 +67,8 @@
     const summary = page.summary;
     const kpis = summary.kpis;
     const cards = [
-      ["Traced", duration(summary.wall_seconds)], ["Operations", whole(summary.operations)],
-      ["Roots", whole(summary.roots)], ["Processes", whole(summary.processes)],
+      ...(summary.processes ? [["Traced", duration(summary.wall_seconds)], ["Operations", whole(summary.operations)],
+        ["Roots", whole(summary.roots)], ["Processes", whole(summary.processes)]] : []),
       ["Confirmed", whole(summary.confirmed), "confirmed"], ["Observed", whole(summary.observed)],
       ["Suspected", whole(summary.suspected)],
     ];
@@ -81,6 +81,12 @@
     if (kpis.failed) cards.push(["Failed", whole(kpis.failed), "bad"]);
     if (kpis.input_tokens || kpis.output_tokens) {
       cards.push(["Tokens in, out", `${whole(kpis.input_tokens)}, ${whole(kpis.output_tokens)}`]);
+    }
+    for (const profile of summary.profiles) cards.push([`Profiled by ${profile.profiler}`, duration(profile.seconds)]);
+    for (const load of summary.loads) {
+      cards.push([`Load on ${load.target}`, `${whole(load.requests)} requests, ${load.throughput.toFixed(1)}/s`],
+        ["p95, p99", `${duration(load.p95_seconds)}, ${duration(load.p99_seconds)}`]);
+      if (load.failed) cards.push(["Failed under load", whole(load.failed), "bad"]);
     }
     if (summary.dropped) cards.push(["Dropped operations", whole(summary.dropped), "bad"]);
     if (summary.errors) cards.push(["Tracer errors", whole(summary.errors), "bad"]);
@@ -158,6 +164,8 @@
 
   // One item
 
+  const NO_SECONDS = { budget: "over its budget", memory: "memory" };
+
   function row(entry) {
     const item = entry.item;
     const box = html("input", { type: "checkbox", "aria-label": `Done: ${item.code} at ${place(item)}` });
@@ -165,7 +173,7 @@
     const cost = item.total_seconds
       ? html("div", { class: "cost" }, `${duration(item.total_seconds)} `,
         html("span", { class: "quiet" }, percent(item.share)), bar(item.total_seconds / entry.most))
-      : html("div", { class: "cost quiet" }, item.refuted ? "refuted by the trace" : "not measured");
+      : html("div", { class: "cost quiet" }, item.refuted ? "refuted by the trace" : NO_SECONDS[item.kind] || "not measured");
     const details = html("details", {}, html("summary", {},
       html("div", {},
         html("h3", {}, html("b", { class: item.severity }, item.code), `${item.name} `,
@@ -205,8 +213,10 @@
     if (!item.total_seconds) return [];
     const noun = { stall: "Stalls", cold_import: "Stalls", bottleneck: "Slow operations" }[item.kind] || "Operations";
     return [html("h4", {}, "Measured"), facts([
-      ["Total", duration(item.total_seconds)], ["Worst", duration(item.worst_seconds)],
-      [noun, whole(item.operations)], ["Roots", whole(item.roots)], ["Share of the traced time", percent(item.share)],
+      ["Total", duration(item.total_seconds)],
+      ...(item.worst_seconds ? [["Worst", duration(item.worst_seconds)]] : []),
+      ...(item.operations ? [[noun, whole(item.operations)]] : []), ...(item.roots ? [["Roots", whole(item.roots)]] : []),
+      ...(item.share ? [["Share of the time", percent(item.share)]] : []),
       ...(item.of_roots > 1 ? [["For each root of these names", duration(item.total_seconds / item.of_roots)]] : []),
     ])];
   }
@@ -238,6 +248,13 @@
     return [html("h4", {}, "Statement"), html("pre", { class: "wrapped" }, evidence.statement)];
   }
 
+  function measurement(value, unit) {
+    if (unit === "seconds") return duration(value);
+    if (unit === "share") return percent(value);
+    if (unit === "bytes") return bytes(value);
+    return unit === "per second" ? `${value.toFixed(1)}/s` : String(Number(value.toPrecision(6)));
+  }
+
   const EVIDENCE = {
     cluster(evidence) {
       const known = [["Most in one root", whole(evidence.most)], ["Different parameters there", whole(evidence.distinct)]];
@@ -263,6 +280,29 @@
     gap(evidence) {
       return [html("p", {}, `${plural(evidence.clusters, "cluster")} of ${evidence.mean_size.toFixed(1)} `
         + `${evidence.operation} operations, by timestamps alone`)];
+    },
+    profile(evidence) {
+      const known = [["Profiler", evidence.profiler], ["Time", duration(evidence.seconds)]];
+      if (evidence.operation) {
+        known.push(["Operation", evidence.operation], ["Executions", whole(evidence.executions)],
+          ["Mean", duration(evidence.mean_seconds)], ["95 of 100 within", duration(evidence.p95_seconds)],
+          ["Longest", duration(evidence.worst_seconds)], ["Running", duration(evidence.running_seconds)],
+          ["Waiting", duration(evidence.waiting_seconds)]);
+      }
+      if (evidence.failed) known.push(["Failed", whole(evidence.failed)]);
+      if (evidence.tokens) known.push(["Tokens", whole(evidence.tokens)]);
+      const places = evidence.places.map((each) => html("li", {}, `${percent(each.share)} ${each.waiting ? "waiting" : "running"} in `,
+        html("code", {}, each.function), " at ", html("span", { class: "place" }, place(each))));
+      return [html("h4", {}, "Profile"), facts(known), ...(places.length ? [html("ol", { class: "calls" }, places)] : [])];
+    },
+    budget(evidence) {
+      return [html("h4", {}, "Budget"), facts([["Budget", evidence.budget],
+        ...(evidence.scope ? [["Of", evidence.scope]] : []), ["Measured", measurement(evidence.measured, evidence.unit)],
+        ["Source", evidence.source]])];
+    },
+    memory(evidence) {
+      return [html("h4", {}, "Memory"), facts([["Before", bytes(evidence.before_bytes)], ["After", bytes(evidence.after_bytes)],
+        ["Within", duration(evidence.seconds)], ...(evidence.objects ? [["Objects", whole(evidence.objects)]] : [])])];
     },
     static(evidence, item) {
       const told = item.status === "suspected" ? [] : [html("h4", {}, `Check ${evidence.code} ${evidence.name}`),
@@ -321,7 +361,7 @@
     entries = page.items;
     entries.forEach((entry, rank) => {
       const item = entry.item;
-      const statements = item.evidence.map((each) => each.statement || each.sink || "");
+      const statements = item.evidence.map((each) => each.statement || each.sink || each.operation || each.budget || "");
       entry.rank = rank;
       entry.most = most;
       entry.text = [item.code, item.name, place(item), item.function, item.message, ...statements].join("\n").toLowerCase();
