@@ -11,12 +11,16 @@ from trace_builder import MS, TraceBuilder
 
 from agentperf_lint.checklist.build import build_checklist
 from agentperf_lint.checklist.items import Checklist, Item
+from agentperf_lint.checklist.loads import Load, LoadRun
 from agentperf_lint.checklist.observed import Scene
+from agentperf_lint.checklist.profiles import Growth, Operation, Profile, Spent
 from agentperf_lint.checklist.sources import Sources
-from agentperf_lint.checklist.trace import read_traces
+from agentperf_lint.checklist.trace import Trace, read_traces
 from agentperf_lint.config import TraceSettings
 from agentperf_lint.render.checklist_html import ChecklistHtmlRenderer
 from agentperf_rules.model import Finding, Step
+from agentperf_runtime.budgets import parse_budget
+from agentperf_runtime.histograms import Histogram
 
 SOURCE = """
 async def report(conn, ids):
@@ -72,6 +76,31 @@ def checklist_of(trace: TraceBuilder, file: Path, findings: list[Finding]) -> tu
     settings = TraceSettings()
     checklist = build_checklist(read, settings, findings=findings, bases=[str(file.parent)])
     return checklist, Scene(read, settings, Sources(bases=[str(file.parent)]))
+
+
+def measured_page(directory: Path) -> str:
+    """The page of a profile, a memory report and a load test, without a trace; a budget is exceeded."""
+    app = App(directory, SOURCE)
+    times = Histogram()
+    times.record(1.5, times=8)
+    place = app.frame("slow", "count")
+    spent = (
+        Spent((place,), 9.0, "reporter:count", waiting=True),
+        Spent((app.frame("stall", "digest"), place), 3.0, "reporter:count"),
+    )
+    operation = Operation("reporter:count", 8, 1, 12.0, 3.0, 9.0, times, tokens=4_000)
+    profile = Profile("p.json", "agentperf", 20.0, operations=(operation,), spent=spent)
+    memory = Profile("m.json", "agentperf", 60.0, growth=(Growth(app.frame("call", ""), 5 << 20, 1_000),))
+    run = LoadRun(
+        target="app:count", arrival="open", users=3, started=0.0, duration_seconds=4.0, requests=8, failed=1,
+        error_rate=0.125, throughput=2.0, mean_seconds=1.5, p50_seconds=1.5, p95_seconds=1.5, p99_seconds=1.5,
+        worst_seconds=1.5,
+    )  # fmt: skip
+    checklist = build_checklist(
+        Trace(), TraceSettings(), bases=[str(directory)], profiles=[profile, memory],
+        loads=[Load("l.json", run, times)], budgets=[parse_budget("p95<1s"), parse_budget("error-rate<1%")],
+    )  # fmt: skip
+    return html_of(checklist, Scene(Trace(), TraceSettings(), Sources(bases=[str(directory)])))
 
 
 def html_of(checklist: Checklist, scene: Scene) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 from browser import Browser, browser_in
-from pages import large_page, small_page
+from pages import large_page, measured_page, small_page
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
@@ -189,6 +189,29 @@ def test_accessibility(browser, scheme, width):
         assert browser.run("return document.documentElement.scrollWidth <= innerWidth")
     finally:
         browser.driver.set_window_size(1280, 900)
+
+
+def test_profiles_load_tests_and_budgets_without_a_trace(window, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = tmp_path / "measured.html"
+    page.write_text(measured_page(tmp_path), encoding="utf-8")
+    window.open(page)
+    assert window.console() == []
+    summary = dict(zip(window.texts("#summary dt"), window.texts("#summary dd")))
+    assert "Traced" not in summary
+    assert summary["Load on app:count"] == "8 requests, 2.0/s"
+    assert summary["Failed under load"] == "1"
+    assert shown(window) == ["APL504", "APL505", "APL504", "APL505", "APL506"]
+    for each in window.all("#items summary"):
+        each.click()
+    window.wait("return document.querySelectorAll('#items .body').length === 5")
+    facts = window.texts("#items .facts dd")
+    assert {"reporter:count", "p95<1s", "error-rate<1%", "12.5%", "load test of app:count"} <= set(facts)
+    assert window.texts("#items .calls li") == [
+        "75.0% waiting in count at app.py:11",
+        "25.0% running in digest at app.py:7",
+    ]
+    assert window.violations() == []
 
 
 def test_large_pages_do_not_stutter(window, tmp_path, monkeypatch):

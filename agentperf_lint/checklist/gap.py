@@ -8,34 +8,12 @@ that have nothing else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
 
 from agentperf_lint.checklist.items import GapEvidence
 from agentperf_lint.checklist.observed import Observed, Scene, item_at, span
 from agentperf_lint.checklist.statements import LOCAL_KINDS
 from agentperf_lint.checklist.trace import Frame
-
-MOST_APART = 0.1  # seconds between two operations of one cluster
-MORE_THAN = 10  # operations of one type
-CLUSTERS_OVER = 5  # operations in a cluster
-
-
-def gap_clusters(timestamps: Iterable[float], most_apart: float = MOST_APART) -> list[list[float]]:
-    """The clusters among the `timestamps` (seconds) of operations of one type.
-
-    There are none among ten operations or fewer. A cluster has more than five, each less than `most_apart` after the
-    one before.
-    """
-    ordered = sorted(timestamps)
-    if len(ordered) <= MORE_THAN:
-        return []
-    clusters = [[ordered[0]]]
-    for time in ordered[1:]:
-        if time - clusters[-1][-1] < most_apart:
-            clusters[-1].append(time)
-        else:
-            clusters.append([time])
-    return [cluster for cluster in clusters if len(cluster) > CLUSTERS_OVER]
+from agentperf_runtime.optimization_checker import gap_clusters
 
 
 def gap_items(scene: Scene) -> list[Observed]:

@@ -6,7 +6,7 @@ import pytest
 from scenes import items_of, repeated
 from trace_builder import TraceBuilder
 
-from agentperf_lint.checklist.gap import gap_clusters
+from agentperf_runtime.optimization_checker import gap_clusters
 
 SITE = ("/app/a.py", 3, "f")
 
