@@ -14,7 +14,7 @@ from agentperf_lint.checklist.cluster_items import cluster_items
 from agentperf_lint.checklist.gap import gap_items
 from agentperf_lint.checklist.items import Checklist, Item, Summary, ranked
 from agentperf_lint.checklist.join import joined
-from agentperf_lint.checklist.kpis import kpis_of
+from agentperf_lint.checklist.kpis import kpis_of, kpis_of_profile
 from agentperf_lint.checklist.loads import Load
 from agentperf_lint.checklist.memory import memory_items
 from agentperf_lint.checklist.observed import Observed, Scene
@@ -56,8 +56,10 @@ def build_checklist(
     judged = judge(budgets, trace, profiles, loads, config_file)
     items = ranked([*joined(scene, observed, findings, min_confidence), *memory_items(trace), *judged.items])
     notes = (*trace.notes, *scene.notes, *judged.notes, *_notes_on_sources(scene, profiles))
+    told = next((profile for profile in profiles if profile.operations), None)
     summary = msgspec.structs.replace(
         _summary(trace, items),
+        kpis=kpis_of_profile(told) if told is not None and not trace.pieces else kpis_of(trace),
         loads=tuple(load.run for load in loads),
         profiles=tuple(profile_run(profile) for profile in profiles),
     )
@@ -122,5 +124,4 @@ def _summary(trace: Trace, items: Sequence[Item]) -> Summary:
         confirmed=sum(item.status == "confirmed" for item in items),
         observed=sum(item.status == "observed" for item in items),
         suspected=sum(item.status == "suspected" for item in items),
-        kpis=kpis_of(trace),
     )

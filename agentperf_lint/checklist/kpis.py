@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import msgspec
 
-from agentperf_lint.checklist.trace import NANOSECONDS, Trace
+from agentperf_lint.checklist.profiles import Profile
+from agentperf_lint.checklist.trace import NANOSECONDS, Sample, Trace
 from agentperf_lint.checklist.units import WEBSOCKET, ended_units
+from agentperf_runtime.histograms import Histogram
 
-Measured = Literal["request", "root"]
+Measured = Literal["request", "root", "operation"]
 
 
-class Kpis(msgspec.Struct, frozen=True):
-    """The figures of the requests that ended; where there was none, of the tasks and other units of work that did.
+class Kpis(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of the requests that ended; where there was none, of other units of work that did, or of operations.
 
-    `count` are these, `failed` the ones of them that raised or were answered with 5xx. Response times are in seconds
-    (percentiles by nearest rank), `throughput` per second between the first start and the last end, `concurrency` how
-    many ran at once on average and at most. Tokens are those of all operations. `loop_lag_seconds` is the longest step
-    of an event loop, `peak_rss_bytes` the resident memory of the largest process; 0 where nothing was sampled.
+    `agentperf_runtime.kpis.DEFINITIONS` says what each means. Percentiles are those of the nearest rank.
     """
 
     of: Measured = "request"
@@ -34,8 +34,12 @@ class Kpis(msgspec.Struct, frozen=True):
     concurrency_most: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
+    tokens_each: float = 0.0
     loop_lag_seconds: float = 0.0
+    cpu_utilization: float = 0.0
     peak_rss_bytes: int = 0
+    read_bytes: int = 0
+    written_bytes: int = 0
 
 
 def kpis_of(trace: Trace) -> Kpis:
@@ -47,6 +51,9 @@ def kpis_of(trace: Trace) -> Kpis:
     seconds = sorted(unit.seconds for unit in measured)
     wall = max((end for _, end in spans), default=0.0) - min((start for start, _ in spans), default=0.0)
     samples = [sample for piece in trace.pieces for sample in piece.samples]
+    used = _used(trace)
+    given = sum(sum(piece.operations.input_tokens) for piece in trace.pieces)
+    answered = sum(sum(piece.operations.output_tokens) for piece in trace.pieces)
     return Kpis(
         of="request" if requests or not measured else "root",
         count=len(measured),
@@ -57,11 +64,66 @@ def kpis_of(trace: Trace) -> Kpis:
         throughput=len(measured) / wall if wall > 0 else 0.0,
         concurrency=sum(seconds) / wall if wall > 0 else 0.0,
         concurrency_most=most_at_once(spans),
-        input_tokens=sum(sum(piece.operations.input_tokens) for piece in trace.pieces),
-        output_tokens=sum(sum(piece.operations.output_tokens) for piece in trace.pieces),
+        input_tokens=given,
+        output_tokens=answered,
+        tokens_each=(given + answered) / len(measured) if measured else 0.0,
         loop_lag_seconds=max((sample.lag for sample in samples), default=0) / NANOSECONDS,
+        cpu_utilization=used.cpu / used.time if used.time else 0.0,
         peak_rss_bytes=max((sample.rss for sample in samples), default=0),
+        read_bytes=used.read,
+        written_bytes=used.written,
     )
+
+
+def kpis_of_profile(profile: Profile) -> Kpis:
+    """The figures of the operations of a profile that has some."""
+    times = Histogram()
+    for operation in profile.operations:
+        times.merge(operation.duration)
+    tokens = sum(operation.tokens for operation in profile.operations)
+    seconds = profile.seconds
+    return Kpis(
+        of="operation",
+        count=times.count,
+        failed=sum(operation.failed for operation in profile.operations),
+        response_p50_seconds=times.quantile(0.5),
+        response_p95_seconds=times.quantile(0.95),
+        response_worst_seconds=times.most,
+        throughput=times.count / seconds if seconds > 0 else 0.0,
+        concurrency=times.total / seconds if seconds > 0 else 0.0,
+        input_tokens=tokens,
+        tokens_each=tokens / times.count if times.count else 0.0,
+        cpu_utilization=profile.cpu_seconds / seconds if seconds > 0 else 0.0,
+        peak_rss_bytes=profile.peak_rss_bytes,
+    )
+
+
+class _Used(msgspec.Struct):
+    """What all processes used between their first sample and their last; times in nanoseconds.
+
+    `time` is that of the process that was sampled longest.
+    """
+
+    time: int = 0
+    cpu: int = 0
+    read: int = 0
+    written: int = 0
+
+
+def _used(trace: Trace) -> _Used:
+    by_process: dict[int, list[Sample]] = defaultdict(list)
+    for piece in trace.pieces:
+        by_process[piece.header.pid].extend(piece.samples)
+    used = _Used()
+    for samples in by_process.values():
+        ordered = sorted((sample for sample in samples if sample.cpu), key=lambda sample: sample.cpu)
+        if len(ordered) > 1:
+            first, last = ordered[0], ordered[-1]
+            used.time = max(used.time, last.time - first.time)
+            used.cpu += last.cpu - first.cpu
+            used.read += last.read - first.read
+            used.written += last.written - first.written
+    return used
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

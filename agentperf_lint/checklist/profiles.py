@@ -63,7 +63,9 @@ class Growth(msgspec.Struct, frozen=True):
 
 
 class Profile(msgspec.Struct, frozen=True):
-    """One file. `seconds` is the wall time that it covers, `started` when that began (0: unknown)."""
+    """One file. `seconds` is the wall time that it covers, `started` when that began (0: unknown).
+
+    `cpu_seconds` and `peak_rss_bytes` are those of the process, 0 where unknown."""
 
     file: str
     profiler: Profiler
@@ -72,6 +74,8 @@ class Profile(msgspec.Struct, frozen=True):
     operations: tuple[Operation, ...] = ()
     spent: tuple[Spent, ...] = ()
     growth: tuple[Growth, ...] = ()
+    cpu_seconds: float = 0.0
+    peak_rss_bytes: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -128,6 +132,8 @@ def _from_own(file: str, document: Mapping[str, Any]) -> Profile:
         started=float(document["wall_start"]),
         operations=operations,
         spent=spent,
+        cpu_seconds=float(document["process"]["cpu_seconds"]),
+        peak_rss_bytes=int(document["process"]["peak_rss_bytes"]),
         notes=(f"{file}: version {document['version']} is newer than {VERSION}, it may hold more",) if newer else (),
     )
 

@@ -158,6 +158,9 @@ class Sample(_Record, tag="sample"):
 
     time: int
     rss: int = 0
+    cpu: int = 0
+    read: int = 0
+    written: int = 0
     tasks: int = 0
     iterations: int = 0
     busy: int = 0

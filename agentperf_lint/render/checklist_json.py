@@ -7,6 +7,7 @@ from typing import Any, TextIO
 import msgspec
 
 from agentperf_lint.checklist.items import Checklist
+from agentperf_runtime.kpis import DEFINITIONS
 
 _OF_ITEM = {
     "code": "Code of the rule: APL5xx for what was observed, else as `agentperf-lint check` has it.",
@@ -34,23 +35,6 @@ _OF_ITEM = {
 }
 
 
-_OF_KPIS = {
-    "of": "What the figures are of: requests or, where none ended, tasks and other roots.",
-    "count": "How many of them ended.",
-    "failed": "How many of these raised or were answered with 5xx.",
-    "response_p50_seconds": "Half of them took no longer.",
-    "response_p95_seconds": "95 % of them took no longer.",
-    "response_worst_seconds": "The longest.",
-    "throughput": "How many ended per second, from the first start to the last end.",
-    "concurrency": "How many ran at once on average.",
-    "concurrency_most": "How many ran at once at most.",
-    "input_tokens": "Tokens that language models were given.",
-    "output_tokens": "Tokens that language models answered with.",
-    "loop_lag_seconds": "The longest step of an event loop, 0 if none was sampled.",
-    "peak_rss_bytes": "Resident memory of the largest process, 0 if none was sampled.",
-}
-
-
 class ChecklistJsonRenderer:
     """The checklist as one JSON object, indented."""
 
@@ -68,7 +52,7 @@ def schema() -> dict[str, Any]:
         component["required"] = list(properties)  # every field is written, also where it has its default
         for field in properties.values():
             field.pop("default", None)
-    for name, meanings in (("Item", _OF_ITEM), ("Kpis", _OF_KPIS)):
+    for name, meanings in (("Item", _OF_ITEM), ("Kpis", DEFINITIONS)):
         properties = components[name]["properties"]
         for field, meaning in meanings.items():
             properties[field] = {"description": meaning, **properties[field]}

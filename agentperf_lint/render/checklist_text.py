@@ -28,8 +28,9 @@ def counts(summary: Summary) -> str:
 
 def traced(summary: Summary) -> list[str]:
     """What was measured, a line each."""
-    lines = [_of_trace(summary), *_felt(summary.kpis)] if summary.processes else []
+    lines = [_of_trace(summary)] if summary.processes else []
     lines += [_of_profile(each) for each in summary.profiles]
+    lines += _felt(summary.kpis)
     for load in summary.loads:
         lines += _of_load(load)
     return lines
@@ -72,13 +73,21 @@ def _felt(kpis: Kpis) -> Iterator[str]:
         )
         failed = f" ({kpis.failed:,} failed)" if kpis.failed else ""
         yield f"{plural(kpis.count, kpis.of)} ended{failed}: {times}"
-        at_once = f"{kpis.concurrency:.1f} at once on average, {kpis.concurrency_most:,} at most"
+        at_once = f"{kpis.concurrency:.1f} at once on average"
+        if kpis.concurrency_most:
+            at_once += f", {kpis.concurrency_most:,} at most"
         yield f"{kpis.throughput:,.1f} {kpis.of}s per second, {at_once}"
     spent = []
     if kpis.input_tokens or kpis.output_tokens:
-        spent.append(f"{kpis.input_tokens:,} tokens in, {kpis.output_tokens:,} out")
+        each = f" ({kpis.tokens_each:,.0f} for each {kpis.of})" if kpis.tokens_each else ""
+        spent.append(f"{kpis.input_tokens:,} tokens in, {kpis.output_tokens:,} out{each}")
     if kpis.loop_lag_seconds:
         spent.append(f"event loop late by {duration(kpis.loop_lag_seconds)} at most")
+    if kpis.cpu_utilization:
+        spent.append(f"{kpis.cpu_utilization:.2f} processors in use")
+    if kpis.read_bytes or kpis.written_bytes:
+        transferred = f"{kpis.read_bytes / _MEGABYTE:,.1f} MB read, {kpis.written_bytes / _MEGABYTE:,.1f} MB written"
+        spent.append(transferred)
     if kpis.peak_rss_bytes:
         spent.append(f"{kpis.peak_rss_bytes / _MEGABYTE:,.0f} MB of memory at most")
     if spent:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+from time import process_time_ns
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from agentperf_runtime import scopes
+from agentperf_runtime.process_figures import resident_bytes, transferred_bytes
 from agentperf_runtime.scopes import Scope
 from agentperf_runtime.sites import site_of
 from agentperf_runtime.stalls.records import LoopSample, Stall
@@ -15,8 +16,6 @@ from agentperf_runtime.writer import Line
 
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
-
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
 
 
 class LoopWatch:
@@ -75,12 +74,16 @@ class LoopWatch:
         )
 
     def _sample(self, sample: LoopSample) -> None:
+        read, written = transferred_bytes()
         self._recorder.put(
             Line(
                 ("time",),
                 type="sample",
                 time=sample.time,
-                rss=_resident_bytes(),
+                rss=resident_bytes(),
+                cpu=process_time_ns(),
+                read=read,
+                written=written,
                 iterations=sample.iterations,
                 busy=sample.busy,
                 lag=sample.longest,
@@ -95,12 +98,3 @@ def _scope_of(task: Any) -> Scope | None:
         found: Scope | None = context().get(scopes.current)
         return found
     return getattr(task, scopes.TASK_ATTRIBUTE, None)
-
-
-def _resident_bytes() -> int:
-    """Resident memory of the process; 0 where it cannot be had cheaply."""
-    try:
-        with open("/proc/self/statm", "rb") as stream:
-            return int(stream.read().split()[1]) * _PAGE_BYTES
-    except (OSError, ValueError, IndexError):
-        return 0

@@ -1,4 +1,4 @@
-"""What the operating system says of the process: resident memory and processor time."""
+"""What the operating system says of the process: resident memory, processor time, reading and writing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,34 @@ from collections.abc import Callable
 from typing import Any
 
 MEGABYTE = 1 << 20
-_STATM = "/proc/self/statm"
+_STATM, _IO = "/proc/self/statm", "/proc/self/io"
 _LONGEST_LINE = 128  # bytes
 _STATM_FIELDS = 7
 _SHORTEST_INTERVAL = 0.01  # seconds; processor time over less than this says nothing
 
 _process: Any = None
+
+
+def resident_bytes() -> int:
+    """Resident memory, 0 where it cannot be had cheaply. Keeps no file open."""
+    try:
+        with open(_STATM, "rb") as stream:
+            return int(stream.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def transferred_bytes() -> tuple[int, int]:
+    """Bytes that the process read from storage and wrote there since it began; zeros where they cannot be had cheaply.
+
+    What the system's cache answers is not counted, nor are sockets.
+    """
+    try:
+        with open(_IO, "rb") as stream:
+            fields = dict(line.split(b": ") for line in stream.read().splitlines())
+        return int(fields[b"read_bytes"]), int(fields[b"write_bytes"])
+    except (OSError, ValueError, KeyError):
+        return 0, 0
 
 
 class ResidentMemory:

@@ -7,6 +7,7 @@ from trace_builder import MS, TraceBuilder
 
 from agentperf_lint.checklist.kpis import Kpis, kpis_of, most_at_once, percentile
 from agentperf_lint.checklist.trace import read_traces
+from agentperf_runtime.kpis import DEFINITIONS
 
 SITE = ("/app/a.py", 3, "f")
 
@@ -112,3 +113,22 @@ def test_what_ends_when_another_starts_does_not_overlap_it():
     assert most_at_once([(0, 1), (1, 2), (2, 3)]) == 1
     assert most_at_once([(0, 2), (1, 3), (1.5, 1.6)]) == 3
     assert most_at_once([]) == 0
+
+
+def test_what_the_processes_used(tmp_path):
+    traces = []
+    for pid in (1, 2):
+        trace = TraceBuilder(pid=pid)
+        for second in range(1, 4):
+            trace.records.append(
+                {"type": "sample", "time": second * 1000 * MS, "rss": 5_000_000 * pid, "cpu": second * 700 * MS,
+                 "read": 1_000 * second, "written": 10 * second}
+            )  # fmt: skip
+        traces.append(trace)
+    kpis = figures(tmp_path, *traces)
+    assert kpis.cpu_utilization == pytest.approx(1.4)
+    assert (kpis.read_bytes, kpis.written_bytes, kpis.peak_rss_bytes) == (4_000, 40, 10_000_000)
+
+
+def test_every_figure_is_defined():
+    assert set(DEFINITIONS) == set(Kpis.__struct_fields__)

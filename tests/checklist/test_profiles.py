@@ -135,6 +135,7 @@ def own_profile(path: Path, **changes: object) -> Path:
             {"operation": 0, "state": "running", "frames": [0, 1], "samples": 200},
             {"operation": 0, "state": "waiting", "frames": [2], "samples": 600},
         ],
+        "process": {"cpu_seconds": 5.0, "rss_bytes": 100 * 2**20, "peak_rss_bytes": 120 * 2**20},
         **changes,
     }
     path.write_text(json.dumps(document))
@@ -152,6 +153,13 @@ def test_an_operation_that_is_slow_on_average(application: Path, tmp_path: Path)
     assert (evidence.failed, evidence.tokens, evidence.p95_seconds) == (1, 4_000, 2.0)
     assert [(each.line, each.share, each.waiting) for each in evidence.places] == [(18, 0.75, True), (16, 0.25, False)]
     assert (hot.line, hot.total_seconds, hot.share) == (16, 2.0, 0.2)
+
+
+def test_figures_of_the_operations(application: Path, tmp_path: Path) -> None:
+    kpis = checklist(own_profile(tmp_path / "profile")).summary.kpis
+    assert (kpis.of, kpis.count, kpis.failed, kpis.response_p95_seconds) == ("operation", 4, 1, 2.0)
+    assert (kpis.throughput, kpis.concurrency, kpis.tokens_each) == (0.4, 0.8, 1_000)
+    assert (kpis.cpu_utilization, kpis.peak_rss_bytes) == (0.5, 120 * 2**20)
 
 
 def test_what_is_slow_is_configured(application: Path, tmp_path: Path) -> None:

@@ -217,7 +217,7 @@ def test_figures_of_requests_come_first(tmp_path):
     assert run("--trace", "requests.trace").stdout.splitlines()[2:] == [
         "3 requests ended (1 failed): 60.1 ms p50, 100.1 ms p95, 100.1 ms at worst",
         "15.0 requests per second, 1.0 at once on average, 1 at most",
-        "3,000 tokens in, 27 out",
+        "3,000 tokens in, 27 out (1,009 for each request)",
     ]
     report = json.loads(run("--trace", "requests.trace", "--format", "json").stdout)
     jsonschema.validate(report, SCHEMA)

@@ -73,14 +73,20 @@
       ["Suspected", whole(summary.suspected)],
     ];
     if (kpis.count) {
-      const noun = kpis.of === "request" ? "Response" : "Root";
+      const noun = { request: "Response", root: "Root", operation: "Operation" }[kpis.of];
       cards.push([`${noun} time, median`, duration(kpis.response_p50_seconds)],
         [`${noun} time, 95%`, duration(kpis.response_p95_seconds)], ["Throughput", `${kpis.throughput.toFixed(1)}/s`],
-        ["Concurrency", `${kpis.concurrency.toFixed(1)} (most ${whole(kpis.concurrency_most)})`]);
+        ["Concurrency", kpis.concurrency.toFixed(1) + (kpis.concurrency_most ? ` (most ${whole(kpis.concurrency_most)})` : "")]);
     }
     if (kpis.failed) cards.push(["Failed", whole(kpis.failed), "bad"]);
     if (kpis.input_tokens || kpis.output_tokens) {
-      cards.push(["Tokens in, out", `${whole(kpis.input_tokens)}, ${whole(kpis.output_tokens)}`]);
+      cards.push(["Tokens in, out", `${whole(kpis.input_tokens)}, ${whole(kpis.output_tokens)}`],
+        [`Tokens for each ${kpis.of}`, whole(Math.round(kpis.tokens_each))]);
+    }
+    if (kpis.cpu_utilization) cards.push(["Processors in use", kpis.cpu_utilization.toFixed(2)]);
+    if (kpis.peak_rss_bytes) cards.push(["Memory, most", bytes(kpis.peak_rss_bytes)]);
+    if (kpis.read_bytes || kpis.written_bytes) {
+      cards.push(["Storage read, written", `${bytes(kpis.read_bytes)}, ${bytes(kpis.written_bytes)}`]);
     }
     for (const profile of summary.profiles) cards.push([`Profiled by ${profile.profiler}`, duration(profile.seconds)]);
     for (const load of summary.loads) {
