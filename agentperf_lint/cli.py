@@ -36,6 +36,7 @@ CLEAN, FINDINGS, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 _STDIN = "-"
 _LISTED = 3
+_SHOW_CURSOR = b"\x1b[?25h"
 
 
 class _CheckByDefault(click.Group):
@@ -367,8 +368,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         # Not `cli.main`, which turns a broken pipe into 1: that means findings here.
         with cli.make_context("agentperf-lint", list(sys.argv[1:] if arguments is None else arguments)) as context:
             code = cli.invoke(context)
-        if _interrupts:  # raised where exceptions are swallowed: in a callback, while a worker was started
-            code = INTERRUPTED
         sys.stdout.flush()
         _end_at_once(code)
     except click.exceptions.Exit as request:
@@ -383,15 +382,12 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = BROKEN_PIPE
     except Exception as error:
-        code = INTERRUPTED if _interrupts else ERROR  # a pool whose workers were interrupted first is broken
-        if code == ERROR:
-            _explain(error)
+        code = ERROR
+        _explain(error)
     sys.exit(code)
 
 
 _kept: list[object] = []
-_interrupts: list[int] = []
-"""Signals that asked the command to stop."""
 
 
 def _end_at_once(code: int) -> None:
@@ -444,7 +440,11 @@ class _Warnings:
 
 
 def _stop_at_once_when_interrupted() -> None:
-    """A worker process would finish its piece of work first, and print a traceback."""
+    """Ends this process and its workers on SIGINT and SIGTERM, wherever it is.
+
+    An exception would be swallowed in a callback, or leave a pool half started, and a worker would first finish its
+    piece of work. The cache is a database that stands this.
+    """
     import multiprocessing
     import signal
 
@@ -453,14 +453,16 @@ def _stop_at_once_when_interrupted() -> None:
     parent = os.getpid()
 
     def stop(signum: int, frame: object) -> NoReturn:
-        if os.getpid() != parent:
-            os._exit(INTERRUPTED)
-        _interrupts.append(signum)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise KeyboardInterrupt
+        code = INTERRUPTED if signum == signal.SIGINT else 128 + signum
+        if os.getpid() == parent:
+            for child in multiprocessing.active_children():
+                child.terminate()
+            if sys.stderr.isatty():
+                os.write(sys.stderr.fileno(), _SHOW_CURSOR)  # which the progress bar hides
+        os._exit(code)
 
     signal.signal(signal.SIGINT, stop)
+    signal.signal(signal.SIGTERM, stop)
 
 
 def _looked_at(paths: Sequence[str], options: dict[str, Any]) -> tuple[list[Path], Config, Path, Path | None]:

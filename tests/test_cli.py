@@ -250,9 +250,18 @@ def test_broken_pipe_is_quiet(project):
     process.stderr.close()
 
 
-def test_interrupt_is_quiet(project):
-    for number in range(300):
-        (project / f"m{number}.py").write_text(SLOW * 200)
+@pytest.mark.parametrize(
+    ("number", "to_workers", "code"),
+    [
+        (signal.SIGINT, True, 130),  # as a terminal does
+        (signal.SIGINT, False, 130),
+        (signal.SIGTERM, False, 143),
+        (signal.SIGKILL, False, -9),
+    ],
+)
+def test_whoever_is_stopped_leaves_no_worker(project, number, to_workers, code):
+    for module in range(300):
+        (project / f"m{module}.py").write_text(SLOW * 200)
     process = subprocess.Popen(
         [sys.executable, "-m", "agentperf_lint", "--no-cache", "--jobs", "2"],
         stdout=subprocess.PIPE,
@@ -260,12 +269,15 @@ def test_interrupt_is_quiet(project):
         start_new_session=True,
     )
     deadline = time.monotonic() + 30
-    while len(psutil.Process(process.pid).children()) < 2 and time.monotonic() < deadline:
+    workers = []
+    while len(workers) < 2 and time.monotonic() < deadline:
+        workers = psutil.Process(process.pid).children()
         time.sleep(0.02)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
+    (os.killpg if to_workers else os.kill)(process.pid, number)
     _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert b"Traceback" not in err
+    assert psutil.wait_procs(workers, timeout=20)[1] == []
 
 
 def test_terminal_without_the_letters(project):

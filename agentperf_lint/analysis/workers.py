@@ -11,9 +11,11 @@ import hashlib
 import multiprocessing
 import os
 import stat
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait as wait_for
 from typing import NamedTuple, TypeVar
 
 import msgspec
@@ -133,6 +135,18 @@ def _content(path: str) -> bytes:
 FINDINGS: msgspec.msgpack.Decoder[list[Finding]] = msgspec.msgpack.Decoder(list[Finding])
 
 
+def _end_with_the_parent() -> None:
+    """In a worker: end when the parent does, however that ends; the queue that it waits for would never tell."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_after, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_after(sentinel: int) -> None:
+    wait_for([sentinel])
+    os._exit(1)
+
+
 class Workers:
     """Runs chunks of work in `jobs` processes, or here when there is one. Use as a context manager."""
 
@@ -151,7 +165,8 @@ class Workers:
 
     def _start(self, jobs: int) -> ProcessPoolExecutor:
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() and os.name == "posix" else "spawn"
-        return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context(method))
+        context = multiprocessing.get_context(method)
+        return ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_the_parent)
 
     def run(
         self,
