@@ -49,6 +49,7 @@ class _Factories:
     def __init__(self, module: ModuleType, instrument: Instrument) -> None:
         self._module = module
         self._recorder = instrument.recorder
+        self._scripted = calls.synchronous(instrument, "sql", _describe_script)
         self._made: dict[type, type] = {}
 
     def connection(self, base: Any) -> Any:
@@ -63,6 +64,7 @@ class _Factories:
             # The C methods make a plain cursor of their own; what an application overrides calls one or the other.
             if getattr(base, name) is getattr(self._module.Connection, name):
                 methods[name] = self._short_cut(name) if is_plain else _by_cursor(name)
+        methods["executescript"] = self._scripted(getattr(base, "executescript"))  # noqa: B009
         return self._make(base, methods)
 
     def _short_cut(self, name: str) -> Callable[..., Any]:
@@ -87,6 +89,7 @@ class _Factories:
         methods = {
             "execute": replacement(original.execute, self._recorder),
             "executemany": executemany(original.executemany, self._recorder),
+            "executescript": self._scripted(original.executescript),
         }
         return self._make(base, methods)
 
@@ -111,6 +114,10 @@ class _Factories:
         }
         made = self._made[base] = type(base.__name__, (base,), {**methods, **names})
         return made
+
+
+def _describe_script(connection: Any, sql_script: str) -> calls.Call:
+    return calls.Call(sql_script)
 
 
 def _by_cursor(name: str) -> Callable[..., Any]:
