@@ -143,6 +143,7 @@ class Stacks:
         so that what is about to start it belongs to the stack.
         """
         found: list[tuple[CodeType, int]] = []
+        files, relations = self.files, self.relations
         relation = ""
         hopped = False
         for _ in range(_WALK_LIMIT):
@@ -152,13 +153,14 @@ class Stacks:
                     break
                 frame, hopped = parent, True
             code = frame.f_code
-            known = self.files[code.co_filename]
-            if type(known) is dict:
+            known = files[code.co_filename]
+            if known is None:
+                if not relation and code.co_name in relations:
+                    relation = self._relation(frame)
+            elif type(known) is dict:
                 found.append((code, frame.f_lasti))
                 if len(found) == STACK_DEPTH:
                     return tuple(found), relation
-            elif known is None:
-                relation = relation or self._relation(frame)
             elif in_loop and code.co_name in known:
                 return tuple([*found, *task_origin][:STACK_DEPTH]), relation
             frame = frame.f_back
@@ -166,11 +168,11 @@ class Stacks:
         return tuple([*found, *(origin.frames or task_origin)][:STACK_DEPTH]), relation or origin.relation
 
     def _relation(self, frame: FrameType) -> str:
-        reader = self.relations.get(frame.f_code.co_name)
-        if reader is None or not frame.f_code.co_filename.endswith(reader[0]):
+        ending, reader = self.relations[frame.f_code.co_name]
+        if not frame.f_code.co_filename.endswith(ending):
             return ""
         try:
-            return reader[1](frame)
+            return reader(frame)
         except Exception:
             return ""  # a hint that could not be had
 

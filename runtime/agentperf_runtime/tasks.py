@@ -71,7 +71,9 @@ class Handover:
         """`function`, to be run on another thread on behalf of the caller `depth` frames up."""
         try:
             scope = scopes.current.get()
-            frames, relation = self._recorder.stacks.frames(sys._getframe(depth), scope.origin if scope else ())
+            if scope is not None and scope.muted:
+                return Carried(function, scope, (), "", self._recorder)  # nothing is recorded there either
+            frames, relation = self._recorder.stacks.frames(_getframe(depth), scope.origin if scope else ())
             return Carried(function, scope, frames, relation, self._recorder)
         except Exception:
             self._recorder.errors += 1

@@ -253,6 +253,7 @@ def test_aiosqlite(tmp_path: Path) -> None:
         (14, "select", 0, 0),
         (4, "select", 0, 0),
         (4, "select", 0, 0),
+        (19, "select", 0, 0),
     ]
     dumped = [each for each in trace.of("sql") if each.line == 18]
     assert len({each.text for each in dumped}) == len(dumped)

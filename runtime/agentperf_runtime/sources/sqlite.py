@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
 
 _FACTORY_POSITION = 5
+_WITHOUT_STATEMENTS = frozenset({"close", "commit", "cursor", "fetchall", "fetchmany", "fetchone", "rollback"})
 
 
 def install(module: ModuleType, instrument: Instrument) -> None:
@@ -133,8 +134,10 @@ def install_aiosqlite(module: ModuleType, instrument: Instrument) -> None:
     """Instrument `aiosqlite.core`: its thread works for whoever awaits it."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        async def _execute(self: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-            return await original(self, instrument.handover.carried(fn), *args, **kwargs)
+        def _execute(self: Any, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+            if getattr(fn, "__name__", "") in _WITHOUT_STATEMENTS:
+                return original(self, fn, *args, **kwargs)
+            return original(self, instrument.handover.carried(fn), *args, **kwargs)
 
         return _execute
 
