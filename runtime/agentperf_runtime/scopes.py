@@ -203,16 +203,10 @@ class Scopes:
             task.add_done_callback(done)
 
 
-def created_in(scope: Scope, create: Callable[[], Any], context: Any) -> Any:
-    """What `create()` returns, a task that gets `scope` in its context; `context`: the one that it shall have."""
+def put_into(context: Any, scope: Scope) -> None:
+    """Have what will run in `context` find `scope`. One that is in use already keeps its own."""
     if isinstance(context, Context):
         try:
             context.run(current.set, scope)
         except RuntimeError:
-            pass  # a context that is in use already: its own scope stays
-        return create()
-    token = current.set(scope)
-    try:
-        return create()
-    finally:
-        current.reset(token)
+            pass

@@ -94,7 +94,8 @@ class Handover:
     def _create_task(self, original: Callable[..., Any]) -> Callable[..., Any]:
         recorder, handed = self._recorder, self._scopes
         frames_of, is_application = recorder.stacks.frames, recorder.stacks.files.is_application
-        current_task, scope_of = sys.modules["asyncio.tasks"].current_task, scopes.current.get
+        current_task = sys.modules["asyncio.tasks"].current_task
+        scope_of, enter, leave = scopes.current.get, scopes.current.set, scopes.current.reset
         marked = _unmarked if sys.version_info >= (3, 12) else _marked
 
         def create_task(loop: Any, coro: Any, **kwargs: Any) -> Any:
@@ -113,7 +114,16 @@ class Handover:
             except Exception:
                 recorder.errors += 1
                 return original(loop, coro, **kwargs)
-            task = scopes.created_in(scope, lambda: original(loop, coro, **kwargs), kwargs.get("context"))
+            context = kwargs.get("context")
+            if context is None:
+                token = enter(scope)
+                try:
+                    task = original(loop, coro, **kwargs)
+                finally:
+                    leave(token)
+            else:
+                scopes.put_into(context, scope)
+                task = original(loop, coro, **kwargs)
             try:
                 if has_end and scope.root.sampled:
                     handed.finish_with(task, scope.root)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,19 @@ def install(module: ModuleType, instrument: Instrument) -> None:
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         def load(config: Any) -> Any:
             loaded = original(config)
-            config.loaded_app = functools.partial(served, config.loaded_app)
+            if not _opens_roots(config.loaded_app):
+                config.loaded_app = functools.partial(served, config.loaded_app)
             return loaded
 
         return load
 
     instrument.patches.replace(module.Config, "load", make)
+
+
+def _opens_roots(app: Any) -> bool:
+    """Whether `app` is an application that has a source of its own, with nothing of the user's around it."""
+    while type(app).__module__.startswith("uvicorn.middleware.") and hasattr(app, "app"):
+        app = app.app
+    starlette = sys.modules.get("starlette.applications")
+    own = type(app).__module__.partition(".")[0] in ("fastapi", "starlette")
+    return own and starlette is not None and isinstance(app, starlette.Starlette)
