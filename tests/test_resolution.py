@@ -66,6 +66,31 @@ from tools import *
 async def f():
     run(["ls"])  # expect APL105
 """,
+    "an annotation that leaves the type to the value": """
+### app.py
+import asyncio
+import time
+from typing import ClassVar, Final
+import requests
+SESSION: Final = requests.Session()
+class Api:
+    session: ClassVar = requests.Session()
+    async def f(self):
+        SESSION.get("x")  # expect APL102
+        self.session.get("x")  # expect APL102
+def running():
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+def wait():
+    loop: Final = running()
+    if loop is not None:
+        return
+    time.sleep(1)
+async def g():
+    wait()
+""",
     "import in the function": """
 ### app.py
 async def f():

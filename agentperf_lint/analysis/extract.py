@@ -155,6 +155,8 @@ _CONTAINER_ANNOTATIONS = frozenset(
     ).split()
 )
 _TRANSPARENT_ANNOTATIONS = frozenset({"Optional", "Union", "Annotated", "Final", "ClassVar", "Required", "NotRequired"})
+# Annotations that leave the type to the value.
+_NO_TYPES = frozenset({"ClassVar", "Final", "TypeAlias"})
 # Builtins that run nothing of others, and those that run only what they iterate over.
 _HARMLESS = frozenset("str type hash object dir".split())
 _ITERATING = frozenset("list tuple set frozenset sorted sum any all max min dict next len filter map".split())
@@ -966,12 +968,12 @@ class Extractor:
     def _s_annassign(self, node: ast.AnnAssign) -> bool:
         annotated = self.annotation(node.annotation)
         value = _EXPRESSIONS[type(node.value)](self, node.value, f.ASSIGNED) if node.value is not None else 0
-        alias = (
+        says_nothing = (
             annotated
             and self.nodes[annotated][0] in (f.MEMBER, f.ATTR, f.NAME)
-            and self._terminal(annotated) == "TypeAlias"
+            and self._terminal(annotated) in _NO_TYPES
         )
-        declared = self.ref(f.INSTANCE, annotated) if annotated and not alias else 0
+        declared = self.ref(f.INSTANCE, annotated) if annotated and not says_nothing else 0
         if node.value is None and type(node.target) is ast.Name and self.frame.kind not in (f.CLASS, f.MODULE):
             self.frame.env.setdefault(node.target.id, declared)
             return False
