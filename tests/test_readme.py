@@ -64,7 +64,7 @@ def test_options_exist():
     assert named <= known
 
 
-DOCUMENTS = ["load.md"]
+DOCUMENTS = ["load.md", "middleware.md"]
 """Those whose examples are programs: each block of Python runs by itself, each command as it is shown."""
 
 
