@@ -145,8 +145,8 @@ def heading(rounds: int) -> str:
         "Written by `python -m benchmarks.middleware`: do not edit.\n\n"
         f"{os.cpu_count()} processors, {platform.platform(terse=True)}, CPython {platform.python_version()};"
         f" {versions}. Processor time, medians of {rounds} rounds of {REQUESTS:,} requests to a FastAPI application"
-        f" that does nothing, without server and client. Aim: at most {_AIM} us. opentelemetry-instrumentation-asgi makes spans"
-        " too, which go nowhere here.\n"
+        f" that does nothing, without server and client. Aim: at most {_AIM} us."
+        " opentelemetry-instrumentation-asgi makes spans too, which go nowhere here.\n"
     )
 
 

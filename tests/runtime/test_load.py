@@ -188,7 +188,7 @@ def test_time_ends_a_test_and_requests_that_run_are_waited_for() -> None:
         await asyncio.sleep(0.05)
 
     result = run(slow, 3, duration=0.12)
-    assert result["total_requests"] in (6, 9)
+    assert result["total_requests"] in (3, 6, 9)
     assert result["unfinished_requests"] == 0
     assert run(slow, 2, 1, duration=30)["total_requests"] == 2
 
