@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
@@ -185,8 +186,16 @@ def _module(name: str) -> Any:
             raise LoadTestError(f"there is no module {name!r}") from error
         raise LoadTestError(f"module {name!r} cannot be imported: {error}") from error
     except (Exception, SystemExit) as error:
-        first = str(error).partition("\n")[0]
-        raise LoadTestError(f"module {name!r} cannot be imported: {type(error).__name__}: {first}") from error
+        said = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise LoadTestError(f"module {name!r} cannot be imported: {said}{_place(error)}") from error
+
+
+def _place(error: BaseException) -> str:
+    """Where `error` was raised; a syntax error says so itself."""
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames or isinstance(error, SyntaxError):
+        return ""
+    return f" ({os.path.relpath(frames[-1].filename)}, line {frames[-1].lineno})"
 
 
 async def _run(target: TestFunction | str, options: LoadOptions, progress: TextIO) -> LoadResult:

@@ -53,6 +53,7 @@ async def of_one(user):
 def shop(tmp_path: Path) -> Path:
     (tmp_path / "shop.py").write_text(SHOP, encoding="utf-8")
     (tmp_path / "broken.py").write_text("1 / 0\n", encoding="utf-8")
+    (tmp_path / "unreadable.py").write_text("def f(:\n", encoding="utf-8")
     (tmp_path / "needy.py").write_text("import no_such_library\n", encoding="utf-8")
     (tmp_path / "leaving.py").write_text("raise SystemExit(0)\n", encoding="utf-8")
     return tmp_path
@@ -124,6 +125,14 @@ def test_the_document_has_everything(shop: Path) -> None:
     assert shown.returncode == 1
 
 
+def test_the_report_reads_the_document(shop: Path) -> None:
+    load("shop:buy", "--users", "3", "--requests", "5", "-o", "out.json", cwd=shop)
+    command = [sys.executable, "-m", "agentperf_lint", "report", "--load", "out.json", "--isolated"]
+    judged = subprocess.run(command, cwd=shop, capture_output=True, text=True, check=False, timeout=60)
+    assert (judged.returncode, judged.stderr) == (0, "")
+    assert "shop:buy" in judged.stdout
+
+
 def test_requests_at_a_rate_for_a_time(shop: Path) -> None:
     shown = load(
         "shop:basket.fill", "--rate", "6000/min", "--duration", "200ms", "--poisson", "--seed", "7", "--format", "json",
@@ -149,7 +158,8 @@ def test_a_url(http_url: str, tmp_path: Path) -> None:
         (["nowhere:f"], "there is no module 'nowhere'"),
         (["shop.deeper:f"], "there is no module 'shop.deeper'"),
         (["needy:f"], "module 'needy' cannot be imported: No module named 'no_such_library'"),
-        (["broken:f"], "module 'broken' cannot be imported: ZeroDivisionError: division by zero"),
+        (["broken:f"], "module 'broken' cannot be imported: ZeroDivisionError: division by zero (broken.py, line 1)"),
+        (["unreadable:f"], "module 'unreadable' cannot be imported: SyntaxError: "),
         (["leaving:f"], "module 'leaving' cannot be imported: SystemExit: 0"),
         (["shop:sell"], "module 'shop' has no 'sell'"),
         (["shop:basket.empty"], "module 'shop' has no 'basket.empty'"),

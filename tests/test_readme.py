@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import subprocess
@@ -62,54 +61,6 @@ def test_options_exist():
     named = set(re.findall(r"(?<![\w-])--[a-z][\w-]+", README.partition("## flake8")[0]))
     assert named
     assert named <= known
-
-
-DOCUMENTS = ["load.md", "middleware.md"]
-"""Those whose examples are programs: each block of Python runs by itself, each command as it is shown."""
-
-
-def examples(document: str, language: str) -> list[str]:
-    text = (REPOSITORY / "docs" / document).read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_examples_of_documents_run(document, tmp_path):
-    assert examples(document, "python")
-    for number, source in enumerate(examples(document, "python")):
-        named = re.match(r"# (\w+\.py)\n", source)
-        file = tmp_path / (named[1] if named else f"example{number}.py")
-        file.write_text(source, encoding="utf-8")
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(REPOSITORY / "runtime"), str(REPOSITORY)])}
-        command = [sys.executable, "-W", "error", str(file)]
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
-        assert (done.returncode, done.stderr) == (0, ""), source
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_commands_of_documents_show_what_they_say(document, tmp_path):
-    for source in examples(document, "python"):
-        if named := re.match(r"# (\w+\.py)\n", source):
-            (tmp_path / named[1]).write_text(source, encoding="utf-8")
-    for shown in examples(document, "console"):
-        command, _, output = shown.partition("\n")
-        done = lint(*shlex.split(command)[2:], cwd=tmp_path)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert without_figures(done.stdout) == without_figures(output)
-
-
-def without_figures(text):
-    """Times and rates differ from run to run."""
-    return re.sub(r" +[\d.,]+ ?(?:ms|s|/s)\b", " #", text)
-
-
-@pytest.mark.parametrize("document", DOCUMENTS)
-def test_documents_name_options_and_files_that_exist(document):
-    text = (REPOSITORY / "docs" / document).read_text(encoding="utf-8")
-    known = {name for command in cli.commands.values() for parameter in command.params for name in parameter.opts}
-    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", text)) <= known
-    for link in re.findall(r"\]\(([\w./-]+)\)", text):
-        assert (REPOSITORY / "docs" / link).exists(), link
 
 
 @pytest.mark.parametrize("target", re.findall(r"`make (\w+)`|^make (\w+)", README, re.MULTILINE))
