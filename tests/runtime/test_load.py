@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -123,14 +124,14 @@ def test_functions_that_take_nothing() -> None:
     async def of_own(client: str = "own") -> None:
         calls.append(client)
 
-    class Callable:
+    class CallableObject:
         async def __call__(self, user_id: int, request_id: int) -> None:
             calls.append("object")
 
     async def of_three(what: str, user_id: int, request_id: int) -> None:
         calls.append(what)
 
-    for function in (of_nothing, of_own, Callable(), functools.partial(of_three, "partial")):
+    for function in (of_nothing, of_own, CallableObject(), functools.partial(of_three, "partial")):
         assert run(function, 1, 2)["successful_requests"] == 2
     assert calls == [each for name in ("nothing", "own", "object", "partial") for each in (name, name)]
 
@@ -355,6 +356,22 @@ def test_response_times_count_from_when_a_request_was_due() -> None:
     assert result["late_starts"] >= 3
     assert result["most_late_seconds"] >= 0.14
     assert result["response_time"]["max"] >= 0.19  # three others of 50 ms came before it
+
+
+def test_a_target_that_stands_still_is_felt_by_all_who_come_meanwhile() -> None:
+    def target() -> Callable[[], Awaitable[None]]:
+        begun = time.perf_counter()
+
+        async def answers() -> None:
+            still = begun + 0.5 - time.perf_counter()
+            await asyncio.sleep(still if 0 < still < 0.4 else 0.002)  # from 0.1 s to 0.5 s nothing is answered
+
+        return answers
+
+    closed = run(target(), 2, duration=0.6)
+    opened = run(target(), 2, duration=0.6, arrival_rate=200)
+    slow = [Histogram.from_json(result["histogram"]).share_above(0.1) for result in (closed, opened)]
+    assert slow[0] < 0.2 < slow[1]  # two requests; half of them
 
 
 def test_a_late_start_counts_and_the_coarseness_of_timers_does_not() -> None:
