@@ -325,6 +325,70 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     return _show_checklist(checklist, Scene(runs[0], settings, sources), options)
 
 
+def _read_by(reader: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """A callback that reads an option's text, or each of its texts, by a function of `load_command`."""
+
+    def read(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+        from agentperf_lint import load_command
+
+        read_one = getattr(load_command, reader)
+        try:
+            if isinstance(value, tuple):
+                return tuple(map(read_one, value))
+            return None if value is None else read_one(value)
+        except ValueError as error:
+            raise click.BadParameter(f"{error}.") from error
+
+    return read
+
+
+_time: dict[str, Any] = {"metavar": "TIME", "callback": _read_by("seconds_of")}
+
+
+@cli.command()
+@click.argument("target")
+@click.option("--users", type=click.IntRange(1), default=10, show_default=True, help="Users at once.")
+@click.option("--requests", type=click.IntRange(1), help="Of each user (default: 10, with --duration no limit).")
+@click.option("--ramp-up", default="0", help="Until all users are there, or the rate is reached.", **_time)
+@click.option("--duration", help="No request begins later, such as 30s or 2m.", **_time)
+@click.option(
+    "--rate", metavar="RATE", callback=_read_by("rate_of"),
+    help="Requests begin at this rate, such as 100/s, whether others have ended or not (open model).",
+)  # fmt: skip
+@click.option("--poisson", is_flag=True, help="Not at equal distances, but at random ones.")
+@click.option("--seed", type=int, default=0, help="Of the random distances.")
+@click.option("--max-in-flight", type=click.IntRange(1), default=1000, show_default=True, help="With --rate: at once.")
+@click.option("--timeout", help="A request that takes longer is a failure.", **_time)
+@click.option("--grace", default="30s", show_default=True, help="For requests that run after --duration.", **_time)
+@click.option(
+    "--budget", "budgets", multiple=True, metavar="BUDGET", callback=_read_by("budget_of_load"),
+    help="Such as 'p95<200ms', 'error-rate<=1%' or 'throughput>100'.",
+)  # fmt: skip
+@click.option("--format", "output_format", type=click.Choice(["full", "json"]), default="full", show_default=True)
+@click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write JSON there.")
+def load(target: str, output_format: str, output_file: str | None, poisson: bool, **options: Any) -> int:
+    """Call TARGET, `module:function` or a URL, many times at once and say what it took.
+
+    The function takes the numbers of the user and of its request, or nothing, and may be asynchronous; what it raises
+    is a failed request. Ctrl-C ends the test, and what was measured is shown.
+
+    Exit code: 0 passed, 1 a budget is exceeded or no request succeeded, 2 wrong usage, 130 interrupted.
+    """
+    from agentperf_lint.load_command import LoadOptions, run_load, threads_run_on, write_run
+
+    arrivals: Any = "poisson" if poisson else "constant"
+    with _opened(output_file) as stream:
+        run = run_load(LoadOptions(target=target, arrivals=arrivals, **options), sys.stderr)
+        write_run(run, "json" if output_file else output_format, stream)
+    if output_file:
+        write_run(run, output_format, sys.stdout)
+    if threads_run_on():
+        _kept.append(run)  # the interpreter would wait for them
+    if run.result["interrupted"]:
+        return INTERRUPTED
+    return CLEAN if run.passes else FINDINGS
+
+
 @cli.command()
 @click.argument("code", required=False)
 @click.option("--all", "every", is_flag=True, help="Explain every rule.")
@@ -391,7 +455,7 @@ _kept: list[object] = []
 
 
 def _end_at_once(code: int) -> None:
-    """Ends the process where an analysis has left much to free, which is of no use to anyone."""
+    """Ends the process where something is left that would take its time, which is of no use to anyone."""
     if _kept:
         sys.stderr.flush()
         os._exit(code)
@@ -403,9 +467,10 @@ def _explain(error: Exception) -> None:
     from agentperf_lint.checklist.trace import TraceError
     from agentperf_lint.config import ConfigError
     from agentperf_lint.launching import LaunchError
+    from agentperf_lint.load_command import LoadTestError
     from agentperf_rules import RulePackError
 
-    if isinstance(error, (ConfigError, LaunchError, LoadError, ProfileError, RulePackError, TraceError)):
+    if isinstance(error, (ConfigError, LaunchError, LoadError, LoadTestError, ProfileError, RulePackError, TraceError)):
         click.echo(f"agentperf-lint: error: {error}", err=True)
         return
     if os.environ.get("AGENTPERF_DEBUG"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from agentperf_lint.cli import cli
 from agentperf_lint.config import load_config
 
 PAGES = sorted((Path(__file__).parent.parent / "docs").glob("*.md"))
@@ -35,3 +37,34 @@ def test_examples_run(shown: str, tmp_path: Path) -> None:
         [sys.executable, "-W", "error", "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("page", "shown"), [pytest.param(page, block, id=page.name) for page in PAGES for block in blocks(page, "console")]
+)
+def test_commands_show_what_they_say(page: Path, shown: str, tmp_path: Path) -> None:
+    for source in blocks(page, "python"):
+        if named := re.match(r"# (\w+\.py)\n", source):
+            (tmp_path / named[1]).write_text(source, encoding="utf-8")
+    command, _, output = shown.partition("\n")
+    arguments = shlex.split(command.removeprefix("$ agentperf-lint"))
+    done = subprocess.run(
+        [sys.executable, "-m", "agentperf_lint", *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert without_figures(done.stdout) == without_figures(output)
+
+
+def without_figures(text: str) -> str:
+    """Times and rates differ from run to run."""
+    return re.sub(r" +[\d.,]+ ?(?:ms|s|/s)\b", " #", text)
+
+
+@pytest.mark.parametrize("name", ["load.md", "middleware.md"])
+def test_options_and_links_exist(name: str) -> None:
+    (page,) = [page for page in PAGES if page.name == name]
+    text = page.read_text(encoding="utf-8")
+    known = {name for command in cli.commands.values() for parameter in command.params for name in parameter.opts}
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", text)) <= known
+    for link in re.findall(r"\]\(([\w./-]+)\)", text):
+        assert (page.parent / link).exists(), link

@@ -11,16 +11,24 @@ TYPE_CHECKING = False  # as type checkers know it: importing typing would cost s
 if TYPE_CHECKING:
     from typing import Any
 
+    from agentperf_runtime.load.tester import LoadTester
     from agentperf_runtime.memory import MemoryOptimizer
+    from agentperf_runtime.middleware.asgi import PerformanceMiddleware
+    from agentperf_runtime.middleware.requests import RequestStats
+    from agentperf_runtime.middleware.wsgi import WsgiPerformanceMiddleware
     from agentperf_runtime.optimization_checker import OptimizationChecker
     from agentperf_runtime.sources.any_dbapi import trace_dbapi
     from agentperf_runtime.tracer import Options, Tracer, operation, root, start, stop
 
 __all__ = [
+    "LoadTester",
     "MemoryOptimizer",
     "OptimizationChecker",
     "Options",
+    "PerformanceMiddleware",
+    "RequestStats",
     "Tracer",
+    "WsgiPerformanceMiddleware",
     "operation",
     "root",
     "start",
@@ -29,8 +37,12 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(__all__, "agentperf_runtime.tracer")
+_HOMES["LoadTester"] = "agentperf_runtime.load.tester"
 _HOMES["MemoryOptimizer"] = "agentperf_runtime.memory"
 _HOMES["OptimizationChecker"] = "agentperf_runtime.optimization_checker"
+_HOMES["PerformanceMiddleware"] = "agentperf_runtime.middleware.asgi"
+_HOMES["RequestStats"] = "agentperf_runtime.middleware.requests"
+_HOMES["WsgiPerformanceMiddleware"] = "agentperf_runtime.middleware.wsgi"
 _HOMES["trace_dbapi"] = "agentperf_runtime.sources.any_dbapi"
 
 

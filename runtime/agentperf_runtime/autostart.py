@@ -41,11 +41,17 @@ def start_from_environment() -> None:
 
 
 def _is_agentperf_itself() -> bool:
-    """Whether this is the command that reads traces, or starts others, in a shell that has the variable set."""
+    """Whether this is the command that reads traces, or starts others, in a shell that has the variable set.
+
+    Its load test runs functions of the application.
+    """
     arguments = getattr(sys, "orig_argv", [])[1:]
     if arguments[:1] == ["-m"]:
-        return arguments[1:2] in (["agentperf_lint"], ["agentperf_runtime"])
-    return os.path.basename(arguments[0] if arguments else "").removesuffix(".exe") == "agentperf-lint"
+        return arguments[1:2] == ["agentperf_runtime"] or (
+            arguments[1:2] == ["agentperf_lint"] and arguments[2:3] != ["load"]
+        )
+    name = os.path.basename(arguments[0] if arguments else "").removesuffix(".exe")
+    return name == "agentperf-lint" and arguments[1:2] != ["load"]
 
 
 def _options() -> Options:

@@ -11,11 +11,14 @@ import time
 from collections import deque
 from threading import get_ident
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentperf_runtime import scopes
 from agentperf_runtime.scopes import Scope, Scopes
 from agentperf_runtime.sites import KEY_SHIFT, Files, Frames, Site, Stacks, site_of
+
+if TYPE_CHECKING:
+    from agentperf_runtime.middleware.operations import OperationCounter
 
 _perf = time.perf_counter_ns
 _getframe = sys._getframe
@@ -55,6 +58,7 @@ class Recorder:
 
     `record` is what sources call; it never raises. `salt` makes the hashes of parameters useless outside. `recent` has
     the site that was met last for each offset of an instruction, `guesses` how far away the application may be.
+    `observer` is shown what the writer takes from the queue.
     """
 
     def __init__(self, stacks: Stacks, salt: int, max_pending: int = 200_000) -> None:
@@ -65,6 +69,7 @@ class Recorder:
         self.stacks = stacks
         self.salt = salt
         self.scopes: Scopes | None = None
+        self.observer: OperationCounter | None = None
         self.recent: dict[int, Site] = {}
         self.guesses: dict[int, tuple[tuple[int, CodeType], ...]] = {}
         self._callers: list[CodeType] = []

@@ -164,13 +164,15 @@ class Writer:
                 return
             self._open()
         self._files.send()  # what a full disk did not take; as long as it does not, operations wait, or are dropped
-        queue = self.recorder.queue
+        queue, observe = self.recorder.queue, self.recorder.observer
         operations: list[tuple[Any, ...]] = []
         for _ in range(len(queue)):
             try:
                 entry = queue.popleft()
             except IndexError:
                 break
+            if observe is not None:
+                observe(entry)
             if entry.__class__ is tuple:
                 operations.append(entry)
                 if len(operations) >= _OPERATIONS_PER_LINE:
