@@ -78,13 +78,13 @@ class Api:
     async def f(self):
         SESSION.get("x")  # expect APL102
         self.session.get("x")  # expect APL102
-def running():
+def running_loop():
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
 def wait():
-    loop: Final = running()
+    loop: Final = running_loop()
     if loop is not None:
         return
     time.sleep(1)
