@@ -366,16 +366,27 @@ _time: dict[str, Any] = {"metavar": "TIME", "callback": _read_by("seconds_of")}
 )  # fmt: skip
 @click.option("--format", "output_format", type=click.Choice(["full", "json"]), default="full", show_default=True)
 @click.option("-o", "--output-file", type=click.Path(dir_okay=False), metavar="FILE", help="Write JSON there.")
+@click.option("--isolated", is_flag=True, help="Read no configuration file, and so no budgets from there.")
+@click.option(
+    "--config", "config_file", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Read this one."
+)
 def load(target: str, output_format: str, output_file: str | None, poisson: bool, **options: Any) -> int:
     """Call TARGET, `module:function` or a URL, many times at once and say what it took.
 
     The function takes the numbers of the user and of its request, or nothing, and may be asynchronous; what it raises
-    is a failed request. Ctrl-C ends the test, and what was measured is shown.
+    is a failed request. Ctrl-C ends the test, and what was measured is shown. Budgets of the configuration are checked
+    too: those of all requests, and those whose pattern TARGET matches.
 
     Exit code: 0 passed, 1 a budget is exceeded or no request succeeded, 2 wrong usage, 130 interrupted.
     """
-    from agentperf_lint.load_command import LoadOptions, run_load, threads_run_on, write_run
+    from agentperf_lint.load_command import LoadOptions, budgets_for, run_load, threads_run_on, write_run
+    from agentperf_lint.project import find_project
 
+    config_file = options.pop("config_file")
+    config = find_project(
+        [Path()], config_file=Path(config_file) if config_file else None, isolated=options.pop("isolated")
+    ).config
+    options["budgets"] = (*options["budgets"], *budgets_for(target, config))
     arrivals: Any = "poisson" if poisson else "constant"
     with _opened(output_file) as stream:
         run = run_load(LoadOptions(target=target, arrivals=arrivals, **options), sys.stderr)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fnmatch
 import importlib
 import json
 import os
@@ -15,6 +16,7 @@ import traceback
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
+from agentperf_lint.config import Settings, budgets_of
 from agentperf_lint.render.base import plural
 from agentperf_lint.render.load import LiveDisplay, write_load
 from agentperf_runtime.budgets import Budget, Verdict, parse_budget, verdicts
@@ -88,6 +90,15 @@ def budget_of_load(text: str) -> Budget:
     if budget.measure not in _MEASURED:
         raise ValueError(f"a load test does not measure {budget.measure}, but {', '.join(_MEASURED)}")
     return budget
+
+
+def budgets_for(target: str, config: Settings) -> tuple[Budget, ...]:
+    """The budgets of the configuration that a load test of `target` can check."""
+    return tuple(
+        budget
+        for budget in budgets_of(config)
+        if budget.measure in _MEASURED and (not budget.scope or fnmatch.fnmatchcase(target, budget.scope))
+    )
 
 
 def run_load(options: LoadOptions, progress: TextIO) -> LoadRun:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from agentperf_lint.checklist.trace import GrowingTrace
     from agentperf_runtime.tracer import Tracer
 
-_KINDS = ("n_plus_one", "duplicate", "stall", "bottleneck", "cold_import")
+_KINDS = ("n_plus_one", "duplicate", "stall", "bottleneck", "cold_import", "budget")
 _NAME = "agentperf-session"
 _SHOWN_STATEMENTS = 10
 _LONGEST_STATEMENT = 160
@@ -173,12 +173,15 @@ class _Session:
     def _judge(self, session: pytest.Session) -> None:
         from agentperf_lint.checklist.per_test import items_of_tests
         from agentperf_lint.checklist.trace import read_traces
-        from agentperf_lint.config import load_config
+        from agentperf_lint.config import budgets_of, load_config
 
         root = session.config.rootpath
-        settings = load_config(root).trace
+        config = load_config(root)
         kinds = {*self._fail, *self._warn}
-        self._found = items_of_tests(read_traces([self._path]), settings, kinds, self._allowed, [str(root)])
+        self._found = items_of_tests(
+            read_traces([self._path]), config.trace, kinds, self._allowed, [str(root)], budgets_of(config),
+            config.file or "",
+        )  # fmt: skip
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("agentperf")

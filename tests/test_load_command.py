@@ -274,3 +274,20 @@ def test_progress_does_not_disturb_the_result(shop: Path) -> None:
     assert process.returncode == 0
     assert "10 active" in shown
     assert output.startswith("shop:basket.fill: 10 users, closed model\n")
+
+
+def test_budgets_of_the_configuration(shop: Path) -> None:
+    (shop / "pyproject.toml").write_text(
+        '[tool.agentperf-lint.budgets]\nmax = "60s"\nqueries-per-request = 3\n"shop:*" = { p95 = "1us" }\n'
+        '"other:*" = { p95 = "1us" }\n',
+        encoding="utf-8",
+    )
+    arguments = ("shop:buy", "--users", "1", "--requests", "2")
+    shown = load(*arguments, cwd=shop)
+    assert shown.returncode == 1
+    judged = [line.partition(":")[0].split() for line in shown.stdout.splitlines() if line.startswith("budget ")]
+    assert judged == [["budget", "kept", "max<=60s"], ["budget", "exceeded", "p95<=0.001ms"]]
+    assert load(*arguments, "--isolated", cwd=shop).returncode == 0
+    (shop / "pyproject.toml").write_text('[tool.agentperf-lint.budgets]\np95 = "soon"\n', encoding="utf-8")
+    shown = load(*arguments, cwd=shop)
+    assert (shown.returncode, "'soon' is no budget of p95" in shown.stderr) == (2, True)

@@ -204,3 +204,50 @@ def test_an_unknown_kind() -> None:
     done = run_tests("--agentperf-fail=slowness")
     assert done.returncode == 4
     assert "'slowness'" in done.stderr or "slowness" in done.stderr
+
+
+def test_budgets_of_the_requests_of_a_test(project: Path) -> None:
+    (project / "pyproject.toml").write_text(
+        '[tool.agentperf-lint.budgets]\nqueries-per-request = 3\np95 = "60s"\n', encoding="utf-8"
+    )
+    (project / "test_served.py").write_text(
+        textwrap.dedent(
+            """
+            import sqlite3
+            from starlette.applications import Starlette
+            from starlette.responses import PlainTextResponse
+            from starlette.routing import Route
+            from starlette.testclient import TestClient
+
+            def served(queries):
+                def handle(request):
+                    connection = sqlite3.connect(":memory:")
+                    for number in range(queries):
+                        connection.execute("select ?", (number,))
+                    connection.close()
+                    return PlainTextResponse("done")
+                return TestClient(Starlette(routes=[Route("/", handle)]))
+
+            def test_within():
+                assert served(3).get("/").status_code == 200
+
+            def test_beyond():
+                assert served(4).get("/").status_code == 200
+
+            def test_no_request():
+                connection = sqlite3.connect(":memory:")
+                for number in range(9):
+                    connection.execute("select ?", (number,))
+                connection.close()
+            """
+        ),
+        encoding="utf-8",
+    )
+    done = run_tests("--agentperf-fail=budget", "test_served.py")
+    assert done.returncode == 1
+    told = [line for line in done.stdout.splitlines() if "APL505" in line]
+    assert len(told) == 1
+    assert told[0].startswith(
+        "test_served.py::test_beyond: APL505 pyproject.toml:2 queries-per-request is 4, "
+        "the budget is queries-per-request<=3"
+    )

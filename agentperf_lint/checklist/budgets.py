@@ -19,6 +19,7 @@ from agentperf_runtime.budgets import MEASURES, SECONDS, Budget, measure_of, sho
 from agentperf_runtime.histograms import Histogram
 
 QUANTILES = {"p50": 0.5, "p75": 0.75, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p999": 0.999, "max": 1.0}
+_APART = (WEBSOCKET, "test")  # whose length is not a response time
 _TABLE = re.compile(r"\s*\[(?P<name>.*)\]\s*(?:#.*)?\Z")
 _OF_SPENDING = frozenset({"queries-per-request", "tokens-per-request", "max-stall"})
 
@@ -78,7 +79,7 @@ def _of_units(budget: Budget, units: Sequence[Unit], spending: Spending) -> Iter
     if budget.scope:
         chosen = [unit for unit in units if _matches(budget.scope, unit.name, f"{unit.kind} {unit.name}")]
     else:
-        chosen = [unit for unit in units if unit.is_request] or [unit for unit in units if unit.kind != WEBSOCKET]
+        chosen = [unit for unit in units if unit.is_request] or [unit for unit in units if unit.kind not in _APART]
     if not chosen:
         return
     measure = budget.measure

@@ -15,6 +15,7 @@ from agentperf_lint.checklist.sources import plain_name, shown_path
 from agentperf_lint.checklist.trace import Operations, Piece, Stall, Trace
 from agentperf_lint.checklist.units import QUERIES
 from agentperf_lint.config import TraceSettings
+from agentperf_runtime.budgets import Budget
 
 
 class ItemOfTest(msgspec.Struct, frozen=True):
@@ -40,12 +41,19 @@ def items_of_tests(
     kinds: Collection[str],
     allowed: Mapping[str, Sequence[str]],
     bases: Sequence[str] = (),
+    budgets: Sequence[Budget] = (),
+    config_file: str = "",
 ) -> list[ItemOfTest]:
-    """Items of the `kinds`, by test; `allowed` are for each test the patterns of what it may do."""
+    """Items of the `kinds`, by test; `allowed` are for each test the patterns of what it may do.
+
+    `budgets` are for the requests of each test.
+    """
     found = []
     for piece in trace.pieces:
         for test, part in _parts(piece):
-            items = build_checklist(Trace([part]), settings, bases=bases).items
+            items = build_checklist(
+                Trace([part]), settings, bases=bases, budgets=budgets, config_file=config_file
+            ).items
             patterns = allowed.get(test, ())
             found += [
                 ItemOfTest(test, item) for item in items if item.kind in kinds and not _is_allowed(item, patterns)
