@@ -20,7 +20,7 @@ class PerformanceMetrics:
     `cpu_percent_start`: processor time of the whole process, in per cent of one processor, from an earlier reading to
     the start (0 before there is one); `cpu_percent_end`: from the start to the end. Memory: what is resident of the
     whole process, MB of 2**20 bytes; `memory_mb_peak`: the most that was seen at the start, at the end and, with
-    sampling, every 50 ms. Operations that run at the same time share these.
+    sampling, about every 100 ms. Operations that run at the same time share these.
 
     Numbers in `custom_metrics` are summed up for each operation.
     """

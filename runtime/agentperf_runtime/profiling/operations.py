@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from time import perf_counter, process_time, thread_time
-from types import CodeType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from agentperf_runtime.histograms import Histogram
@@ -203,19 +203,19 @@ Flow = ThreadFlow | weakref.ref[Any]
 class Active:
     """An execution that goes on. `outer`: the one that it is inside of, perhaps in another task or thread.
 
-    `parent`: the same, of those of its own ledger. `process`: the processor time of the process at the start.
-    `is_sampled`: whether how long it runs has to be estimated. `inner`: how many executions inside it in the same flow
-    are active. `coroutine`: what it consists of, where it is a coroutine that is stepped through.
+    `parent`: the same, of those of its own ledger. `process`: the processor time of the process at the start. `frame`:
+    in which it began; it is held no longer than the execution goes on. `is_sampled`: whether how long it runs has to be
+    estimated. `inner`: how many executions inside it in the same flow are active.
     """
 
     __slots__ = (
         "_children",
         "_covered",
         "_covered_since",
-        "coroutine",
         "cpu",
         "ended",
         "flow",
+        "frame",
         "inner",
         "is_sampled",
         "ledger",
@@ -231,10 +231,11 @@ class Active:
         "token",
     )
 
-    def __init__(self, ledger: Ledger, nesting: Nesting, operation: Operation, metric: PerformanceMetrics) -> None:
+    def __init__(self, ledger: Ledger, nesting: Nesting, metric: PerformanceMetrics, operation: Operation) -> None:
         self.ledger = ledger
         self.nesting = nesting
         self.operation = operation
+        self.frame: FrameType | None = None
         self.metric = metric
         self.outer: Active | None = None
         self.parent: Active | None = None
@@ -243,7 +244,6 @@ class Active:
         self.is_sampled = False
         self.inner = 0
         self.ended = False
-        self.coroutine: Any = None
         self.token: Token[Active | None] | None = None
         self.running = self.cpu = 0.0
         """Seconds so far of what is measured exactly: on the processor and, of coroutines, in their steps."""
@@ -285,6 +285,13 @@ def innermost(active: Active | None, ledger: Ledger) -> Active | None:
     return active
 
 
+def outermost_in_flow(active: Active) -> Active:
+    """The one around all others that are in the same flow as `active`."""
+    while active.parent is not None and active.parent.flow is active.flow:
+        active = active.parent
+    return active
+
+
 def running_task() -> Any:
     """The asyncio task that runs in this thread, None outside of tasks and where asyncio is not imported."""
     events, tasks = sys.modules.get("asyncio.events"), sys.modules.get("asyncio.tasks")
@@ -319,7 +326,7 @@ class Ledger:
     def forget(self) -> None:
         """Begin anew; what is active is not ours any more."""
         for active in list(getattr(self, "active", {}).values()):
-            active.ended = True
+            active.ended, active.frame = True, None
         self.metrics.clear()
         self.operations: dict[tuple[str, str], Operation] = {}
         self.active: dict[int, Active] = {}
@@ -336,19 +343,20 @@ class Ledger:
         self.memory.after_fork()
         self.forget()
 
-    def begin(
-        self, agent_name: str, operation: str, metric: PerformanceMetrics, entry: CodeType | None, suspends: bool
-    ) -> Active:
-        """Begin an execution here. `entry`: the function that it is in; `suspends`: whether it may await something."""
+    def begin(self, metric: PerformanceMetrics, entry: CodeType | None, frame: FrameType, suspends: bool) -> Active:
+        """Begin an execution here, in `frame`. `entry`: the application's function that it is or that it is in.
+
+        `suspends`: whether it may await something.
+        """
         around = current.get()
         task = running_task()
         with self.lock:
             outer = going_on(around)
             parent = innermost(outer, self)
-            known = self._operation(agent_name, operation)
+            known = self._operation(metric.agent_name, metric.operation)
             known.enter(entry)
-            active = Active(self, self._nesting(parent, known), known, metric)
-            active.outer, active.parent = outer, parent
+            active = Active(self, self._nesting(parent, known), metric, known)
+            active.frame, active.outer, active.parent = frame, outer, parent
             self._place(active, task, suspends)
             if parent is not None:
                 parent.child_begins(active.start)
@@ -369,6 +377,7 @@ class Ledger:
         now = perf_counter()
         if not steps:
             active.cpu += thread_time()
+        active.frame = None
         _reset(active)
         if active.ended:
             return  # the parent of this process began it

@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from time import perf_counter
-from types import CodeType, TracebackType
+from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
 from agentperf_runtime.profiling.exports import collapsed, speedscope
@@ -157,9 +157,11 @@ class PerformanceProfiler:
         """Write the samples as collapsed stacks, one a line, as tools for flame graphs read them. Raises OSError."""
         write_atomically(path, collapsed(self.to_document()))
 
-    def _begin(self, metric: PerformanceMetrics, entry: CodeType | None, suspends: bool) -> Active | None:
+    def _begin(
+        self, metric: PerformanceMetrics, entry: CodeType | None, frame: FrameType, suspends: bool
+    ) -> Active | None:
         try:
-            return self._ledger.begin(metric.agent_name, metric.operation, metric, entry, suspends)
+            return self._ledger.begin(metric, entry, frame, suspends)
         except Exception:
             self._errors += 1
             return None
@@ -198,7 +200,7 @@ class ProfiledOperation(AbstractContextManager[PerformanceMetrics], AbstractAsyn
         self._begun: list[Active | None] = []
 
     def __enter__(self) -> PerformanceMetrics:
-        return self._enter(sys._getframe(1).f_code)
+        return self._enter(sys._getframe(1))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -206,8 +208,7 @@ class ProfiledOperation(AbstractContextManager[PerformanceMetrics], AbstractAsyn
         self._profiler._end(self._latest(), kind)
 
     async def __aenter__(self) -> PerformanceMetrics:
-        caller = sys._getframe(1)
-        return self._enter(caller.f_code)
+        return self._enter(sys._getframe(1))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -225,9 +226,9 @@ class ProfiledOperation(AbstractContextManager[PerformanceMetrics], AbstractAsyn
     def _metric(self) -> PerformanceMetrics:
         return PerformanceMetrics(self._agent_name, self._operation, time.time())
 
-    def _enter(self, entry: CodeType) -> PerformanceMetrics:
+    def _enter(self, frame: FrameType) -> PerformanceMetrics:
         metric = self._metric()
-        self._begun.append(self._profiler._begin(metric, entry, suspends=True))
+        self._begun.append(self._profiler._begin(metric, frame.f_code, frame, suspends=True))
         return metric
 
     def _latest(self) -> Active | None:
@@ -242,7 +243,7 @@ class ProfiledOperation(AbstractContextManager[PerformanceMetrics], AbstractAsyn
         profiler = self._profiler
 
         def profiled(*args: Any, **kwargs: Any) -> Any:
-            active = profiler._begin(self._metric(), code, suspends=False)
+            active = profiler._begin(self._metric(), code, sys._getframe(), suspends=False)
             try:
                 result = function(*args, **kwargs)
             except BaseException as error:
@@ -259,7 +260,7 @@ class ProfiledOperation(AbstractContextManager[PerformanceMetrics], AbstractAsyn
         profiler = self._profiler
 
         async def profiled(*args: Any, **kwargs: Any) -> Any:
-            active = profiler._begin(self._metric(), code, suspends=False)
+            active = profiler._begin(self._metric(), code, sys._getframe(), suspends=False)
             try:
                 coroutine = function(*args, **kwargs)
                 result = await (coroutine if active is None else Steps(coroutine, active))

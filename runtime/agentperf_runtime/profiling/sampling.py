@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 import time
 from _thread import allocate_lock, get_ident, start_new_thread
@@ -11,14 +10,16 @@ from types import CodeType, FrameType
 from typing import Any
 
 from agentperf_runtime.process_figures import MEGABYTE
-from agentperf_runtime.profiling.operations import Active, Ledger, LoopFlows, ThreadFlow
+from agentperf_runtime.profiling.operations import Active, Ledger, LoopFlows, ThreadFlow, outermost_in_flow
 from agentperf_runtime.profiling.stack_tree import RUNNING, WAITING, StackTree, State
 from agentperf_runtime.profiling.waiting import await_chain, operation_of
 
 _DEEPEST_STACK = 256
-_SLOW_EVERY = 5
-"""Every how many looks the memory is read and waiting executions are looked at."""
-_WAITING_LOOKED_AT = 32
+_WAITING_EVERY = 5
+_MEMORY_EVERY = 10
+"""Every how many looks executions that wait are looked at, and the memory is read, for which the thread has to let go
+of the interpreter's lock and to wait for it again."""
+_WAITING_LOOKED_AT = 16
 _QUIET = 0.25  # seconds without an active execution after which the thread waits to be called
 _LONGEST_LOOK = 10.0  # seconds that one look may stand for: a process that was stopped did nothing meanwhile
 _RUNNING_SHARE = 0.25
@@ -52,7 +53,7 @@ class Sampler:
         self._call = allocate_lock()  # released to call the thread, which waits to acquire it
         self._call.acquire()
         self._ended = allocate_lock()
-        self._looks = 0
+        self._looks = self._turn = 0
         self._last = self._busy_at = perf_counter()
         self._owed = 0.0
 
@@ -153,9 +154,10 @@ class Sampler:
         if samples:
             with self._tree.lock:
                 self._see_running(samples, now)
-        if self._looks % _SLOW_EVERY == 0:
+        if self._looks % _WAITING_EVERY == 0:
             with self._tree.lock:
-                self._see_waiting(_SLOW_EVERY)
+                self._see_waiting(_WAITING_EVERY)
+        if self._looks % _MEMORY_EVERY == 0:
             self._see_memory()
         return False
 
@@ -182,11 +184,14 @@ class Sampler:
         active = operation_of(task, self._ledger)
         if active is None:
             return True
-        outermost = getattr(task.get_coro(), "cr_frame", None)
-        self._tree.add(_stack(frames.get(flows.thread), outermost), active.nesting, RUNNING, samples)
         flow = active.flow
         if isinstance(flow, ThreadFlow) or flow is None or flow() is not task:
-            return True  # a task that the execution's own one, which waits, has created
+            # A task that the execution's own one, which waits, has created.
+            outermost = getattr(task.get_coro(), "cr_frame", None)
+            self._tree.add(_stack(frames.get(flows.thread), outermost), active.nesting, RUNNING, samples)
+            return True
+        outermost = outermost_in_flow(active).frame
+        self._tree.add(_stack(frames.get(flows.thread), outermost), active.nesting, RUNNING, samples)
         around: Active | None = active
         while around is not None and around.flow is flow:
             if around.is_sampled:
@@ -198,14 +203,16 @@ class Sampler:
         active = flow.innermost
         frame = frames.get(flow.ident)
         if active is not None and frame is not None:
-            self._tree.add(_stack(frame, None), active.nesting, _state(flow, now), samples)
+            stack = _stack(frame, outermost_in_flow(active).frame)
+            self._tree.add(stack, active.nesting, _state(flow, now), samples)
 
     def _see_waiting(self, samples: int) -> None:
-        """Count where executions wait. Of many some are picked, which stand for the others."""
+        """Count where executions wait. Of many some are looked at in turns, and stand for the others."""
         waiting = list(self._ledger.active.values())
         if len(waiting) > _WAITING_LOOKED_AT:
             samples = round(samples * len(waiting) / _WAITING_LOOKED_AT)
-            waiting = random.sample(waiting, _WAITING_LOOKED_AT)
+            first = self._turn = (self._turn + _WAITING_LOOKED_AT) % len(waiting)
+            waiting = (waiting + waiting)[first : first + _WAITING_LOOKED_AT]
         for active in waiting:
             flow = active.flow
             if active.inner or isinstance(flow, ThreadFlow) or flow is None:
@@ -214,7 +221,7 @@ class Sampler:
             coroutine = None if task is None else task.get_coro()
             if coroutine is None or getattr(coroutine, "cr_running", False):
                 continue
-            chain = await_chain(coroutine)
+            chain = await_chain(coroutine, outermost_in_flow(active).frame)
             if chain:
                 self._tree.add(chain, active.nesting, WAITING, samples)
 

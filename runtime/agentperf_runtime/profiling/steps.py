@@ -20,7 +20,6 @@ class Steps:
     def __init__(self, coroutine: Coroutine[Any, Any, Any], active: Active) -> None:
         self._coroutine = coroutine
         self._active = active
-        active.coroutine = coroutine
         active.running = active.cpu = 0.0
 
     def __await__(self) -> Generator[Any, Any, Any]:

@@ -5,33 +5,39 @@ from __future__ import annotations
 import gc
 import sys
 from contextvars import Context
-from types import CodeType, FrameType
+from operator import attrgetter
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType
 from typing import Any
 
 from agentperf_runtime.profiling.operations import Active, Ledger, current, innermost
 from agentperf_runtime.profiling.steps import STEPS_CODE, stepped_in
 
 _LONGEST_CHAIN = 100
-_SHAPES = (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await"))
+_SHAPES = {
+    CoroutineType: (attrgetter("cr_frame"), attrgetter("cr_await")),
+    GeneratorType: (attrgetter("gi_frame"), attrgetter("gi_yieldfrom")),
+    AsyncGeneratorType: (attrgetter("ag_frame"), attrgetter("ag_await")),
+}
 
 _context_is_told = sys.version_info >= (3, 12)
 
 
-def await_chain(awaited: Any) -> list[tuple[CodeType, int]]:
+def await_chain(awaited: Any, outermost: FrameType | None) -> list[tuple[CodeType, int]]:
     """The instructions at which a suspended coroutine and what it awaits wait, outermost first.
 
-    It ends where something in C is awaited: a future, or the next item of an asynchronous generator.
+    It begins at the frame `outermost`, if that is one of them. It ends where something in C is awaited: a future, or
+    the next item of an asynchronous generator.
     """
     chain: list[tuple[CodeType, int]] = []
-    while awaited is not None and len(chain) < _LONGEST_CHAIN:
-        shape = next((shape for shape in _SHAPES if hasattr(awaited, shape[0])), None)
-        if shape is None:
+    for _ in range(_LONGEST_CHAIN):
+        shape = _SHAPES.get(type(awaited))
+        frame: FrameType | None = None if shape is None else shape[0](awaited)
+        if shape is None or frame is None:
             break
-        frame: FrameType | None = getattr(awaited, shape[0])
-        if frame is None:
-            break
+        if frame is outermost:
+            chain.clear()
         chain.append((frame.f_code, frame.f_lasti))
-        awaited = stepped_in(awaited) if frame.f_code is STEPS_CODE else getattr(awaited, shape[1])
+        awaited = stepped_in(awaited) if frame.f_code is STEPS_CODE else shape[1](awaited)
     return chain
 
 
