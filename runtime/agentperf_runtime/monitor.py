@@ -254,6 +254,8 @@ class AsyncPerformanceMonitor:
             now = perf_counter()
             self._concurrency.advance(now)
             report = self._report(now)
+            operations = list(self._operations.items())
+        report["operation_stats"] = {name: self._operation_stats(figures) for name, figures in operations}
         if not report["total_completed_tasks"]:
             report["message"] = _NOTHING_COMPLETED
         return report
@@ -279,8 +281,21 @@ class AsyncPerformanceMonitor:
             "slots": slots,
             "parallel_efficiency": concurrency.work / wall / slots if wall and slots else 0.0,
             "concurrency_over_time": concurrency.over_time(),
-            "operation_stats": {name: _operation_stats(each) for name, each in self._operations.items()},
         }
+
+    def _operation_stats(self, figures: OperationFigures) -> dict[str, Any]:
+        with self._lock:  # for each anew: whoever begins or ends an operation waits for it
+            return {
+                "count": figures.completed,
+                "total_time": figures.durations.total,
+                "max_concurrent": figures.most,
+                "active": figures.active,
+                "failed": figures.failed,
+                "cancelled": figures.cancelled,
+                "avg_execution_time": figures.durations.mean,
+                **_quantiles("execution_time", figures.durations),
+                **_figures("queueing_delay", figures.queueing),
+            }
 
     def _begin(self, name: str, queued_at: float | None) -> Begun:
         loop = asyncio.get_running_loop()
@@ -403,20 +418,6 @@ class MonitoredOperation(AbstractAsyncContextManager[None]):
                 return await function(*args, **kwargs)
 
         return monitored
-
-
-def _operation_stats(figures: OperationFigures) -> dict[str, Any]:
-    return {
-        "count": figures.completed,
-        "total_time": figures.durations.total,
-        "max_concurrent": figures.most,
-        "active": figures.active,
-        "failed": figures.failed,
-        "cancelled": figures.cancelled,
-        "avg_execution_time": figures.durations.mean,
-        **_quantiles("execution_time", figures.durations),
-        **_figures("queueing_delay", figures.queueing),
-    }
 
 
 def _figures(name: str, histogram: Histogram) -> dict[str, float]:

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from agentperf_lint.checklist.profiles import read_profiles
 from agentperf_runtime import PerformanceProfiler
 from agentperf_runtime.profiling.operations import Ledger, Nesting, Operation
 from agentperf_runtime.profiling.sampling import Sampler
@@ -197,6 +198,17 @@ def test_the_innermost_operation_has_the_samples_and_the_outer_one_shows_them(pr
     assert re.search(r"[ .]inside \(", outer)
     assert "the_outer_one_shows_them (" in outer
     assert "the_outer_one_shows_them (" not in inner
+
+
+def test_what_runs_inside_runs_in_the_outer_one_too(profiler: PerformanceProfiler) -> None:
+    async def main() -> None:
+        async with profiler.profile_operation("agent", "outer"), profiler.profile_operation("agent", "inner"):
+            compute(is_seen(profiler, "inner", "running", times=20))
+
+    asyncio.run(main())
+    for operation in profiler.to_document()["operations"]:
+        assert operation["running_seconds"] > 0.5 * operation["total_seconds"]
+        assert operation["self_seconds"] < 0.5 * operation["total_seconds"] or operation["operation"] == "inner"
 
 
 def test_several_loops_and_threads_are_seen_at_once(profiler: PerformanceProfiler) -> None:
@@ -416,6 +428,19 @@ def test_the_document_has_the_stacks(sampled: PerformanceProfiler, tmp_path: Pat
     lines = Path(__file__).read_text().splitlines()
     innermost = document["frames"][document["stacks"][0]["frames"][0]]
     assert innermost[0] != __file__ or lines[innermost[1] - 1].strip()
+
+
+def test_the_report_reads_the_file(sampled: PerformanceProfiler, tmp_path: Path) -> None:
+    sampled.save(tmp_path / "app.profile")
+    (profile,) = read_profiles([str(tmp_path / "app.profile")])
+    assert [operation.name for operation in profile.operations] == ["agent:runs", "agent:waits; long"]
+    assert {(spent.operation, spent.waiting) for spent in profile.spent} >= {
+        ("agent:runs", False),
+        ("agent:waits; long", True),
+    }
+    assert sum(spent.seconds for spent in profile.spent) == pytest.approx(
+        INTERVAL * sum(sum(each.values()) for each in stacks(sampled).values())
+    )
 
 
 def test_speedscope_gets_sampled_profiles(sampled: PerformanceProfiler, tmp_path: Path) -> None:

@@ -147,7 +147,7 @@ class Operation:
         self.cache_misses += metric.cache_misses
         for name, value in list(metric.custom_metrics.items()):
             if isinstance(value, (int, float)) and math.isfinite(value):
-                self._add_custom(str(name), value)
+                self._add_custom(str(name)[:_LONGEST_NAME], value)
 
     def _add_custom(self, name: str, value: float) -> None:
         known = self.custom_metrics.get(name)

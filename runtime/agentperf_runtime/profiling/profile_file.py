@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from time import process_time
 from typing import Any
 
@@ -17,9 +18,18 @@ VERSION = 1
 
 
 def profile_document(
-    operations: list[Operation], stacks: Iterable[Stack], *, wall_start: float, seconds: float, interval: float
+    operations: list[Operation],
+    stacks: Iterable[Stack],
+    lock: AbstractContextManager[object],
+    *,
+    wall_start: float,
+    seconds: float,
+    interval: float,
 ) -> dict[str, Any]:
-    """The document. `wall_start`: since the epoch; `interval`: seconds for which a sample stands."""
+    """The document. `wall_start`: since the epoch; `interval`: seconds for which a sample stands.
+
+    `lock`: of the operations; it is held for one of them at a time, for the application waits for it.
+    """
     frames, counted = _numbered(operations, stacks)
     resident = _resident_bytes()
     return {
@@ -30,7 +40,7 @@ def profile_document(
         "wall_start": wall_start,
         "seconds": seconds,
         "interval_seconds": interval,
-        "operations": [_operation(operation) for operation in operations],
+        "operations": [_operation(operation, lock) for operation in operations],
         "frames": [list(frame) for frame in frames],
         "stacks": counted,
         "process": {
@@ -60,7 +70,12 @@ def as_json(document: Any) -> str:
     return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
 
 
-def _operation(operation: Operation) -> dict[str, Any]:
+def _operation(operation: Operation, lock: AbstractContextManager[object]) -> dict[str, Any]:
+    with lock:
+        return _figures(operation)
+
+
+def _figures(operation: Operation) -> dict[str, Any]:
     return {
         "agent_name": operation.agent_name,
         "operation": operation.operation,

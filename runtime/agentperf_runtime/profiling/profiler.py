@@ -20,7 +20,7 @@ from agentperf_runtime.profiling.operations import Active, Ledger, Operation, cu
 from agentperf_runtime.profiling.profile_file import as_json, profile_document, write_atomically
 from agentperf_runtime.profiling.sampling import Sampler
 from agentperf_runtime.profiling.stack_tree import StackTree
-from agentperf_runtime.profiling.statistics_text import profile_text
+from agentperf_runtime.profiling.statistics_text import functions_text, totals_text
 from agentperf_runtime.profiling.steps import Steps
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -119,9 +119,8 @@ class PerformanceProfiler:
             known = self._ledger.operations.get((agent_name, operation))
             if known is None:
                 return f"No profiling data for {agent_name}:{operation}"
-        stacks = self._tree.stacks()
-        with self._ledger.lock:
-            return profile_text(known, stacks, self._interval, top_n)
+            totals = totals_text(known)
+        return totals + functions_text(known, self._tree.stacks(), self._interval, top_n)
 
     def identify_bottlenecks(self, threshold_seconds: float = 1.0) -> list[dict[str, Any]]:
         """The operations that take longer than `threshold_seconds` on average, the longest first.
@@ -135,15 +134,16 @@ class PerformanceProfiler:
 
     def to_document(self) -> dict[str, Any]:
         """Everything that was measured so far, as `save` writes it."""
-        stacks = self._tree.stacks()
         with self._ledger.lock:
-            return profile_document(
-                list(self._ledger.operations.values()),
-                stacks,
-                wall_start=self.wall_start,
-                seconds=perf_counter() - self._start,
-                interval=self._interval,
-            )
+            operations = list(self._ledger.operations.values())
+        return profile_document(
+            operations,
+            self._tree.stacks(),
+            self._ledger.lock,
+            wall_start=self.wall_start,
+            seconds=perf_counter() - self._start,
+            interval=self._interval,
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what was measured so far to a file that `agentperf-lint report` reads. Raises OSError."""

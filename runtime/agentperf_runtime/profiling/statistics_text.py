@@ -56,19 +56,16 @@ def function_shares(operation: Operation, stacks: Iterable[Stack]) -> list[Funct
     return sorted(shares.values(), key=lambda share: (-share.total, share.depth, share.path, share.function))
 
 
-def profile_text(operation: Operation, stacks: list[Stack], interval: float, top_n: int) -> str:
-    """What `PerformanceProfiler.get_profile_stats` returns for an operation that is known."""
-    lines = [
-        "",
-        f"Performance Profile: {operation.name}",
-        "===================================",
-        *_totals(operation),
-        "",
-        "Top Time-Consuming Operations:",
-        *_functions(operation, stacks, interval, top_n),
-        "",
-    ]
-    return "\n".join(lines)
+def totals_text(operation: Operation) -> str:
+    """What is known of all executions, in lines. To be called with the lock of the operations."""
+    title = ["", f"Performance Profile: {operation.name}", "==================================="]
+    return "\n".join([*title, *_totals(operation), ""])
+
+
+def functions_text(operation: Operation, stacks: list[Stack], interval: float, top_n: int) -> str:
+    """The `top_n` functions with most samples, in lines. `interval`: seconds for which a sample stands."""
+    title = ["", "Top Time-Consuming Operations:"]
+    return "\n".join([*title, *_functions(operation, stacks, interval, top_n), ""])
 
 
 def _totals(operation: Operation) -> Iterable[str]:
