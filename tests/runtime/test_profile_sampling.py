@@ -350,6 +350,31 @@ def test_a_late_look_counts_for_the_time_since_the_last(monkeypatch: pytest.Monk
     assert sum(stack.samples for stack in tree.stacks()) == 1 + 1 + 50 + 1000
 
 
+def test_late_looks_count_where_operations_wait_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr("agentperf_runtime.profiling.sampling.perf_counter", lambda: now)
+    ledger, tree = Ledger(10, 10), StackTree()
+    sampler = Sampler(ledger, tree, interval=0.01)
+
+    async def waits() -> None:
+        async with profiler.profile_operation("agent", "operation"):
+            await asyncio.sleep(10)
+
+    async def main() -> None:
+        nonlocal now
+        task = asyncio.create_task(waits())
+        await asyncio.sleep(0)
+        for _ in range(10):
+            now += 0.03
+            sampler._look()
+        task.cancel()
+
+    with PerformanceProfiler(sampling=False) as profiler:
+        profiler._ledger = ledger
+        asyncio.run(main())
+    assert 29 <= sum(stack.samples for stack in tree.stacks() if stack.state == WAITING) <= 30
+
+
 def test_trees_are_bounded() -> None:
     tree = StackTree(most=3)
     nesting = Nesting(Operation("agent", "operation"))

@@ -56,6 +56,9 @@ class Sampler:
         self._looks = self._turn = 0
         self._last = self._busy_at = perf_counter()
         self._owed = 0.0
+        """Seconds since the last look for which there was no sample yet."""
+        self._owed_waiting = 0
+        """Samples since executions that wait were looked at."""
 
     def execution_begun(self) -> None:
         """To be called, with the ledger's lock held, when an execution has begun."""
@@ -145,18 +148,21 @@ class Sampler:
         now = perf_counter()
         elapsed, self._last = now - self._last, now
         if not self._ledger.active:
+            self._owed_waiting = 0
             return now - self._busy_at > _QUIET
         self._busy_at = now
         self._looks += 1
         self._owed = min(self._owed + elapsed, _LONGEST_LOOK)
         samples = int(self._owed / self.interval)
         self._owed -= samples * self.interval
+        self._owed_waiting += samples
         if samples:
             with self._tree.lock:
                 self._see_running(samples, now)
         if self._looks % _WAITING_EVERY == 0:
+            samples, self._owed_waiting = self._owed_waiting, 0
             with self._tree.lock:
-                self._see_waiting(_WAITING_EVERY)
+                self._see_waiting(samples)
         if self._looks % _MEMORY_EVERY == 0:
             self._see_memory()
         return False
