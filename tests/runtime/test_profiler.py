@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import tracemalloc
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -464,12 +465,12 @@ def test_tasks_that_start_their_successors_keep_nothing_alive(profiler: Performa
     left = 300
     done = asyncio.Event()
 
-    async def link(before: asyncio.Task[None] | None) -> None:
+    async def link() -> None:
         nonlocal left
         async with profiler.profile_operation("agent", "link"):
             left -= 1
             if left:
-                tasks.append(asyncio.create_task(link(asyncio.current_task())))
+                tasks.append(asyncio.create_task(link()))
                 await asyncio.sleep(0)
                 await asyncio.sleep(0)
             else:
@@ -480,12 +481,10 @@ def test_tasks_that_start_their_successors_keep_nothing_alive(profiler: Performa
                 done.set()
             tasks.popleft()
 
-    from collections import deque
-
     tasks: deque[asyncio.Task[None]] = deque()
 
     async def main() -> None:
-        tasks.append(asyncio.create_task(link(None)))
+        tasks.append(asyncio.create_task(link()))
         await done.wait()
         await asyncio.sleep(0.001)
 
@@ -527,6 +526,10 @@ def test_the_document_is_complete(profiler: PerformanceProfiler, tmp_path: Path)
     assert document["process"]["peak_rss_bytes"] >= document["process"]["rss_bytes"] > 1 << 20
     with pytest.raises(FileNotFoundError):
         profiler.save(tmp_path / "missing" / "app.profile")
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        profiler.save(tmp_path / "directory")
+    assert sorted(os.listdir(tmp_path)) == ["app.profile", "directory"]
 
 
 FORK = """
