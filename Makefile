@@ -56,7 +56,7 @@ docs: $(VENV)/.with-run
 	$(BIN)/python docs/generate_rules.py
 	$(BIN)/python docs/generate_schema.py
 
-bench: $(VENV)/.with-run
+bench: $(VENV)/.with-bench
 	$(BIN)/python -m benchmarks
 
 clean:
@@ -69,6 +69,10 @@ $(BIN)/python:
 $(VENV)/.with-run: pyproject.toml | $(BIN)/python
 	$(PIP) -e .
 	@touch $@
+
+$(VENV)/.with-bench: pyproject.toml | $(BIN)/python
+	$(PIP) -e '.[bench]'
+	@touch $@ $(VENV)/.with-run
 
 $(VENV)/.with-demo: pyproject.toml | $(BIN)/python
 	$(PIP) -e '.[demo]'

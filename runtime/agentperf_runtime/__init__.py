@@ -16,16 +16,21 @@ if TYPE_CHECKING:
     from agentperf_runtime.middleware.asgi import PerformanceMiddleware
     from agentperf_runtime.middleware.requests import RequestStats
     from agentperf_runtime.middleware.wsgi import WsgiPerformanceMiddleware
+    from agentperf_runtime.monitor import AsyncPerformanceMonitor
     from agentperf_runtime.optimization_checker import OptimizationChecker
+    from agentperf_runtime.profiling import PerformanceMetrics, PerformanceProfiler
     from agentperf_runtime.sources.any_dbapi import trace_dbapi
     from agentperf_runtime.tracer import Options, Tracer, operation, root, start, stop
 
 __all__ = [
+    "AsyncPerformanceMonitor",
     "LoadTester",
     "MemoryOptimizer",
     "OptimizationChecker",
     "Options",
+    "PerformanceMetrics",
     "PerformanceMiddleware",
+    "PerformanceProfiler",
     "RequestStats",
     "Tracer",
     "WsgiPerformanceMiddleware",
@@ -37,9 +42,11 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(__all__, "agentperf_runtime.tracer")
+_HOMES["AsyncPerformanceMonitor"] = "agentperf_runtime.monitor"
 _HOMES["LoadTester"] = "agentperf_runtime.load.tester"
 _HOMES["MemoryOptimizer"] = "agentperf_runtime.memory"
 _HOMES["OptimizationChecker"] = "agentperf_runtime.optimization_checker"
+_HOMES["PerformanceMetrics"] = _HOMES["PerformanceProfiler"] = "agentperf_runtime.profiling"
 _HOMES["PerformanceMiddleware"] = "agentperf_runtime.middleware.asgi"
 _HOMES["RequestStats"] = "agentperf_runtime.middleware.requests"
 _HOMES["WsgiPerformanceMiddleware"] = "agentperf_runtime.middleware.wsgi"

@@ -1,0 +1,127 @@
+"""The file that a report reads: one JSON document. docs/profiling.md describes it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from time import process_time
+from typing import Any
+
+from agentperf_runtime.process_figures import ResidentMemory, peak_resident_bytes
+from agentperf_runtime.profiling.operations import Operation
+from agentperf_runtime.profiling.stack_tree import Place, Stack, State, place_finder
+
+TYPE = "agentperf-profile"
+VERSION = 1
+
+
+def profile_document(
+    operations: list[Operation],
+    stacks: Iterable[Stack],
+    lock: AbstractContextManager[object],
+    *,
+    wall_start: float,
+    seconds: float,
+    interval: float,
+) -> dict[str, Any]:
+    """The document. `wall_start`: since the epoch; `interval`: seconds for which a sample stands.
+
+    `lock`: of the operations; it is held for one of them at a time, for the application waits for it.
+    """
+    frames, counted = _numbered(operations, stacks)
+    resident = _resident_bytes()
+    return {
+        "type": TYPE,
+        "version": VERSION,
+        "tool": "agentperf-lint",
+        "pid": os.getpid(),
+        "wall_start": wall_start,
+        "seconds": seconds,
+        "interval_seconds": interval,
+        "operations": [_operation(operation, lock) for operation in operations],
+        "frames": [list(frame) for frame in frames],
+        "stacks": counted,
+        "process": {
+            "cpu_seconds": process_time(),
+            "rss_bytes": resident,
+            "peak_rss_bytes": peak_resident_bytes(resident),
+        },
+    }
+
+
+def write_atomically(path: str | os.PathLike[str], text: str) -> None:
+    """Write a file that others see whole or not at all, readable by its owner. Raises OSError."""
+    path = os.fspath(path)
+    temporary = f"{path}.{os.getpid()}.tmp"
+    try:
+        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+            stream.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        if os.path.exists(temporary):
+            os.unlink(temporary)
+        raise
+
+
+def as_json(document: Any) -> str:
+    """A document as text; what is no number in JSON is not in it."""
+    return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"
+
+
+def _operation(operation: Operation, lock: AbstractContextManager[object]) -> dict[str, Any]:
+    with lock:
+        return _figures(operation)
+
+
+def _figures(operation: Operation) -> dict[str, Any]:
+    return {
+        "agent_name": operation.agent_name,
+        "operation": operation.operation,
+        "executions": operation.executions,
+        "failed": operation.failed,
+        "cancelled": operation.cancelled,
+        "active": operation.active,
+        "total_seconds": operation.total_seconds,
+        "cpu_seconds": operation.cpu_seconds,
+        "running_seconds": operation.running_seconds,
+        "waiting_seconds": operation.waiting_seconds,
+        "self_seconds": operation.self_seconds,
+        "max_seconds": operation.duration.most,
+        "duration": operation.duration.to_json(),
+        "memory_delta_mb_total": operation.memory_delta_mb,
+        "memory_peak_mb": operation.memory_peak_mb,
+        "tokens_used": operation.tokens_used,
+        "cache_hits": operation.cache_hits,
+        "cache_misses": operation.cache_misses,
+        "custom_metrics": {name: values.to_json() for name, values in operation.custom_metrics.items()},
+    }
+
+
+def _numbered(operations: list[Operation], stacks: Iterable[Stack]) -> tuple[list[Place], list[dict[str, Any]]]:
+    """The places that there are, and the stacks in numbers, equal ones (but for the instruction) added up."""
+    place_of = place_finder()
+    number_of = {id(operation): number for number, operation in enumerate(operations)}
+    frames: dict[Place, int] = {}
+    counted: dict[tuple[int | None, State, tuple[int, ...]], int] = {}
+    for stack in stacks:
+        places = [place_of(code, lasti) for code, lasti in reversed(stack.codes)]
+        key = (
+            number_of.get(id(stack.nesting.operation)),
+            stack.state,
+            tuple(frames.setdefault(place, len(frames)) for place in places),
+        )
+        counted[key] = counted.get(key, 0) + stack.samples
+    return list(frames), [
+        {"operation": operation, "state": state, "frames": list(numbers), "samples": samples}
+        for (operation, state, numbers), samples in counted.items()
+    ]
+
+
+def _resident_bytes() -> int:
+    memory = ResidentMemory()
+    try:
+        return memory.read()
+    finally:
+        memory.close()
