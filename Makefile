@@ -13,7 +13,7 @@ AGAIN := --last-failed --last-failed-no-failures none -n 0
 .PHONY: help demo test test-all lint format bench docs clean
 
 help:
-	@echo 'make demo      run examples/ under the tracer, lint it, and join both on one page'
+	@echo 'make demo      run examples/ under load, traced and profiled, lint it, and join all on one page'
 	@echo 'make test      run the tests (on CI on every CPython from 3.10 to 3.13 that is found)'
 	@echo 'make test-all  run the tests on every CPython from 3.10 to 3.13 that is found'
 	@echo 'make lint      ruff, mypy, pyright, import contracts, generated files'
@@ -23,9 +23,9 @@ help:
 	@echo 'make clean     delete environments and caches'
 
 demo: $(VENV)/.with-demo
-	$(BIN)/agentperf-lint trace -o shop.trace -- $(BIN)/python examples/load.py 3
-	$(BIN)/agentperf-lint report examples/ --trace shop.trace --format html -o shop.html --exit-zero
-	@$(BIN)/agentperf-lint report examples/ --trace shop.trace --exit-zero --top 5
+	$(BIN)/agentperf-lint trace -o shop.trace -- $(BIN)/python examples/load.py 2
+	$(BIN)/agentperf-lint report examples/ --trace shop.trace --profile shop.profile --load shop.load --format html -o shop.html --exit-zero
+	@$(BIN)/agentperf-lint report examples/ --trace shop.trace --profile shop.profile --load shop.load --exit-zero --top 5
 	@echo
 	@echo 'The whole checklist is in $(CURDIR)/shop.html'
 
@@ -60,7 +60,7 @@ bench: $(VENV)/.with-bench
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) .venv-* shop.trace* shop.html .agentperf_cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*
+	rm -rf $(VENV) .venv-* shop.trace* shop.profile shop.load shop.html .agentperf_cache .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .coverage*
 
 $(BIN)/python:
 	@test -n '$(PYTHON)' || { echo 'Python 3.10 or newer is needed, on the PATH or as PYTHON=...' >&2; exit 1; }

@@ -70,14 +70,16 @@ class TraceSettings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", f
     """The keys of `[tool.agentperf-lint.trace]`: what of a trace is worth telling.
 
     `min_operations` of one key in one root make an N+1 cluster, `min_duplicates` identical ones a duplicate.
-    `slow_operation` (seconds) makes a bottleneck, `stall_limit` (seconds, 0: as it was traced) a stall; operations
-    between which their task sleeps `poll_interval` seconds are a timer's. `ignore` are patterns of `path:function` or
-    of statements. `max_regression` is by what share of its cost an item may grow from one run to the next (0.2: 20 %).
+    `slow_operation` (seconds) makes a bottleneck, so does `slow_execution` (seconds on average) of a profiled
+    operation, `stall_limit` (seconds, 0: as it was traced) a stall; operations between which their task sleeps
+    `poll_interval` seconds are a timer's. `ignore` are patterns of `path:function` or of statements. `max_regression`
+    is by what share of its cost an item may grow from one run to the next (0.2: 20 %).
     """
 
     min_operations: int = 6
     min_duplicates: int = 6
     slow_operation: float = 0.5
+    slow_execution: float = 1.0
     stall_limit: float = 0.0
     poll_interval: float = 0.5
     detector: Detector = "default"
@@ -245,7 +247,12 @@ def _check_trace(settings: TraceSettings, where: str) -> None:
     for key, count in counts.items():
         if count < 2:
             raise ConfigError(f"{where}{key}: must be at least 2")
-    for key, seconds in {"slow-operation": settings.slow_operation, "poll-interval": settings.poll_interval}.items():
+    durations = {
+        "slow-operation": settings.slow_operation,
+        "slow-execution": settings.slow_execution,
+        "poll-interval": settings.poll_interval,
+    }
+    for key, seconds in durations.items():
         if not seconds > 0:
             raise ConfigError(f"{where}{key}: must be more than 0 seconds")
     if not settings.stall_limit >= 0:

@@ -1,6 +1,7 @@
-"""Serves the shop and asks it for everything, for some seconds: `python load.py SECONDS`.
+"""Serves the shop under a profiler, and has users ask it for everything: `python load.py ROUNDS`.
 
-The services and the users are processes of their own, so that only the shop is traced.
+The services and the users are processes of their own, so that only the shop is traced. What was profiled is in
+`shop.profile` afterwards, what the users measured in `shop.load`.
 """
 
 import asyncio
@@ -12,25 +13,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from agentperf_runtime import PerformanceProfiler
+
 HERE = Path(__file__).resolve().parent
-USERS = """
-import sys, threading, time, urllib.request
-base, seconds, paths = sys.argv[1], float(sys.argv[2]), sys.argv[3:]
-end, counts = time.monotonic() + seconds, []
-
-def use(number):
-    # Everything once, then again and again until the time is over.
-    count, mine = 0, paths[number:] + paths[:number]
-    while count < len(mine) or time.monotonic() < end:
-        urllib.request.urlopen(base + mine[count % len(mine)], timeout=30).read()
-        count += 1
-    counts.append(count)
-
-users = [threading.Thread(target=use, args=(number * 5,)) for number in range(3)]
-[user.start() for user in users]
-[user.join() for user in users]
-print(sum(counts))
-"""
+USERS = 3
 
 
 def prepare(directory: Path, services: str) -> None:
@@ -44,30 +30,45 @@ def prepare(directory: Path, services: str) -> None:
     os.environ["SHOP_SETTINGS"] = str(settings)
 
 
-def server_of_the_shop():
+def profiled(app, profiler):
+    """`app` with each of its requests as an operation of the profiler."""
+
+    async def call(scope, receive, send):
+        if scope["type"] != "http":
+            await app(scope, receive, send)
+            return
+        async with profiler.profile_operation("shop", scope["path"]):
+            await app(scope, receive, send)
+
+    return call
+
+
+def server_of_the_shop(profiler):
     import uvicorn
     from shop.app import app
 
-    configuration = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning")
+    configuration = uvicorn.Config(profiled(app, profiler), host="127.0.0.1", port=0, log_level="warning")
     configuration.load()  # imports what serving needs, before the loop runs
     return uvicorn.Server(configuration), app
 
 
-async def serve(server, app, seconds: float) -> None:
+async def serve(server, app, rounds: int) -> None:
     serving = asyncio.create_task(server.serve())
     while not server.started:
         await asyncio.sleep(0.01)
     port = server.servers[0].sockets[0].getsockname()[1]
     paths = [route.path.format(**dict.fromkeys(route.param_convertors, 1)) for route in app.routes]
     paths = [path for path in paths if path.startswith(("/slow", "/fine"))]
-    command = [sys.executable, "-I", "-c", USERS, f"http://127.0.0.1:{port}", str(seconds), *paths]
-    users = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE)
-    output, _ = await users.communicate()
+    command = [sys.executable, "-m", "agentperf_lint", "load", "users:visit", "--isolated"]
+    options = ["--users", str(USERS), "--requests", str(rounds * len(paths)), "-o", os.path.abspath("shop.load")]
+    environment = {**os.environ, "SHOP": f"http://127.0.0.1:{port}", "SHOP_PATHS": " ".join(paths)}
+    environment["AGENTPERF_TRACE"] = "0"
+    users = await asyncio.create_subprocess_exec(*command, *options, cwd=HERE, env=environment)
+    failed = await users.wait()
     server.should_exit = True
     await serving
-    if users.returncode:
+    if failed:
         sys.exit("the shop did not answer")
-    print(f"{int(output)} requests to {len(paths)} endpoints")
 
 
 def main() -> None:
@@ -77,7 +78,9 @@ def main() -> None:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as services:
             try:
                 prepare(Path(directory), f"http://127.0.0.1:{services.stdout.readline().strip()}")
-                asyncio.run(serve(*server_of_the_shop(), float(sys.argv[1])))
+                profiler = PerformanceProfiler()
+                asyncio.run(serve(*server_of_the_shop(profiler), int(sys.argv[1])))
+                profiler.save("shop.profile")
             finally:
                 services.terminate()
 

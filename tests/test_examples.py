@@ -40,9 +40,14 @@ def test_marked_lines_are_confirmed_by_the_running_service(tmp_path: Path) -> No
     subprocess.run([*command, "trace", "--", *load], cwd=tmp_path, check=True, timeout=120)
     report = [*command, "report", str(EXAMPLES), "--isolated", "--exit-zero", "--format", "json"]
     shown = subprocess.run(
-        [*report, "--trace", "agentperf.trace"], cwd=tmp_path, check=True, capture_output=True, text=True
-    )
-    items = json.loads(shown.stdout)["items"]
+        [*report, "--trace", "agentperf.trace", "--profile", "shop.profile", "--load", "shop.load"],
+        cwd=tmp_path, check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    checklist = json.loads(shown.stdout)
+    items = checklist["items"]
+    (profile,), (load,) = checklist["summary"]["profiles"], checklist["summary"]["loads"]
+    assert profile["operations"] >= len(marked())
+    assert load["requests"] == checklist["summary"]["kpis"]["count"]
     confirmed = {
         (Path(evidence["path"]).name, evidence["line"], evidence["code"])
         for item in items
@@ -52,6 +57,8 @@ def test_marked_lines_are_confirmed_by_the_running_service(tmp_path: Path) -> No
     }
     assert confirmed == marked()
     functions = {item["function"] for item in items if item["status"] == "confirmed"}
+    profiled = [item for item in items if any(evidence["type"] == "profile" for evidence in item["evidence"])]
+    assert len(profiled) >= len(marked()) // 2
     # A stall of a machine that is busy with other things is no fault of the example's.
     repeated = [item for item in items if item["kind"] in ("n_plus_one", "duplicate") or item["operations"] > 1]
     assert {item["function"] for item in repeated} <= functions

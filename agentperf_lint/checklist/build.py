@@ -81,7 +81,8 @@ def _merged(observed: list[Observed], others: Sequence[Observed]) -> list[Observ
         item = each.item
         own = by_line.get((item.path, item.line)) if each.by_line else by_function.get((item.path, item.function))
         if own is None or item.kind == "memory":
-            merged.append(each)
+            if each.notable:
+                merged.append(each)
             continue
         evidence = (*merged[own].item.evidence, *item.evidence)
         held_item = msgspec.structs.replace(merged[own].item, evidence=evidence)

@@ -21,12 +21,14 @@ _NAMES_SHOWN = 3
 class Observed(msgspec.Struct):
     """An item and the frames that led to it (absolute paths, lines as they are now), to be joined with findings.
 
-    `by_line` is False where the line is that of the function, and what is in it unknown.
+    `by_line` is False where the line is that of the function, and what is in it unknown. What is not `notable` is
+    evidence where there is an item at its place, and none by itself.
     """
 
     item: Item
     frames: tuple[Frame, ...] = ()
     by_line: bool = True
+    notable: bool = True
 
 
 class Scene(msgspec.Struct):

@@ -16,6 +16,7 @@ from agentperf_lint.checklist.trace import Frame
 
 _HOT_SHARE = 0.1  # of the profiled time
 _HOT_SECONDS = 0.1
+_WORTH_TELLING = 0.1  # of what makes an item: where there is one for another reason
 _LEAST_GROWTH = 1 << 20  # bytes
 _PLACES_SHOWN = 5
 _LOOP_FUNCTIONS = {"run_forever", "_run_once"}
@@ -65,7 +66,8 @@ def _is_left_out(scene: Scene, observed: Observed) -> bool:
 
 
 def _slow_operations(scene: Scene, profile: Profile) -> Iterator[Observed]:
-    slow = [each for each in profile.operations if each.duration.mean > scene.settings.slow_operation]
+    least = scene.settings.slow_execution * _WORTH_TELLING
+    slow = [each for each in profile.operations if each.duration.mean > least]
     if not slow:
         return
     by_operation: dict[str, Places] = defaultdict(dict)
@@ -100,7 +102,7 @@ def _slow(scene: Scene, profile: Profile, operation: Operation, places: Places) 
     item = item_at(
         "bottleneck",
         frame,
-        severity="high" if mean > 2 * scene.settings.slow_operation else "medium",
+        severity="high" if mean > 2 * scene.settings.slow_execution else "medium",
         operations=operation.executions,
         total_seconds=operation.total,
         worst_seconds=operation.duration.most,
@@ -109,7 +111,7 @@ def _slow(scene: Scene, profile: Profile, operation: Operation, places: Places) 
         remedy=remedy,
         evidence=(evidence,),
     )
-    return Observed(item, _with_callers(frame, time))
+    return Observed(item, _with_callers(frame, time), notable=mean > scene.settings.slow_execution)
 
 
 def _longest_at(places: Places) -> str:
@@ -126,9 +128,11 @@ def _hot_places(scene: Scene, profile: Profile) -> Iterator[Observed]:
         if not spent.waiting:
             _add(scene, spent, places)
             by_line = by_line and spent.by_line
+    least = max(_HOT_SECONDS, _HOT_SHARE * profile.seconds)
     for frame, time in places.items():
-        if time.running >= max(_HOT_SECONDS, _HOT_SHARE * profile.seconds):
-            yield _hot(profile, frame, time, by_line)
+        if time.running >= least * _WORTH_TELLING:
+            observed = _hot(profile, frame, time, by_line)
+            yield msgspec.structs.replace(observed, notable=time.running >= least)
 
 
 def _hot(profile: Profile, frame: Frame, time: _Time, by_line: bool) -> Observed:

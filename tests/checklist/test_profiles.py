@@ -163,7 +163,7 @@ def test_figures_of_the_operations(application: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_slow_is_configured(application: Path, tmp_path: Path) -> None:
-    found = checklist(own_profile(tmp_path / "profile"), slow_operation=3.0)
+    found = checklist(own_profile(tmp_path / "profile"), slow_execution=3.0)
     assert [item.line for item in found.items] == [16]
 
 
