@@ -11,6 +11,7 @@ TYPE_CHECKING = False  # as type checkers know it: importing typing would cost s
 if TYPE_CHECKING:
     from typing import Any
 
+    from agentperf_runtime.kpis import LiveKpis
     from agentperf_runtime.load.tester import LoadTester
     from agentperf_runtime.memory import MemoryOptimizer
     from agentperf_runtime.middleware.asgi import PerformanceMiddleware
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncPerformanceMonitor",
+    "LiveKpis",
     "LoadTester",
     "MemoryOptimizer",
     "OptimizationChecker",
@@ -43,6 +45,7 @@ __all__ = [
 
 _HOMES = dict.fromkeys(__all__, "agentperf_runtime.tracer")
 _HOMES["AsyncPerformanceMonitor"] = "agentperf_runtime.monitor"
+_HOMES["LiveKpis"] = "agentperf_runtime.kpis"
 _HOMES["LoadTester"] = "agentperf_runtime.load.tester"
 _HOMES["MemoryOptimizer"] = "agentperf_runtime.memory"
 _HOMES["OptimizationChecker"] = "agentperf_runtime.optimization_checker"

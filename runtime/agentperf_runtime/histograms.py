@@ -66,6 +66,12 @@ class Histogram:
         for bucket, times in other.buckets.items():
             self.buckets[bucket] = self.buckets.get(bucket, 0) + times
 
+    def copy(self) -> Histogram:
+        """One that does not change with this one."""
+        copied = Histogram()
+        copied.merge(self)
+        return copied
+
     @property
     def mean(self) -> float:
         """The arithmetic mean, 0 without measurements."""

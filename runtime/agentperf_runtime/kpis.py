@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from typing import Any, Protocol
+
+from agentperf_runtime.histograms import Histogram
+from agentperf_runtime.process_figures import now_resident_bytes, now_transferred_bytes, peak_resident_bytes
+from agentperf_runtime.totals import Totals
+
 DEFINITIONS: dict[str, str] = {
     "of": "What the figures are of: requests; where none ended, tasks and other roots; of a profile, operations.",
     "count": "How many of them ended.",
@@ -12,7 +19,7 @@ DEFINITIONS: dict[str, str] = {
     "throughput": "How many ended per second, from the first start to the last end.",
     "concurrency": "How many ran at once on average: their times added up, by the time from first to last.",
     "concurrency_most": "How many ran at once at most, 0 if unknown.",
-    "input_tokens": "Tokens that language models were given.",
+    "input_tokens": "Tokens that language models were given; those of profiles and live figures are all here.",
     "output_tokens": "Tokens that language models answered with.",
     "tokens_each": "Tokens, given and answered, for each of what is counted.",
     "loop_lag_seconds": "The longest step of an event loop in seconds, 0 if none was sampled.",
@@ -21,3 +28,51 @@ DEFINITIONS: dict[str, str] = {
     "read_bytes": "Bytes read from storage while measured, by all processes; 0 if unknown.",
     "written_bytes": "Bytes written to storage while measured, by all processes; 0 if unknown.",
 }
+
+
+class Measuring(Protocol):
+    """A `PerformanceProfiler`, an `AsyncPerformanceMonitor`, the `RequestStats` of a middleware."""
+
+    def totals(self) -> Totals:
+        """All that has ended."""
+
+
+class LiveKpis:
+    """The indicators of this process since the object was made, as far as `sources` know them.
+
+    What is counted are the units of work of the first source that has seen some end. How many ran at once and how late
+    the event loop was may be known by another one. Processor time, memory and storage are the process's.
+    """
+
+    def __init__(self, *sources: Measuring) -> None:
+        self._sources = sources
+        self._started = time.perf_counter()
+        self._cpu = time.process_time()
+        self._transferred = now_transferred_bytes()
+
+    def get_kpis(self) -> dict[str, Any]:
+        """All of DEFINITIONS by name; 0 where nothing is known. Quantiles are off by 1 % at most."""
+        seconds = time.perf_counter() - self._started
+        read, written = now_transferred_bytes()
+        known = [source.totals() for source in self._sources]
+        counted = next((each for each in known if each.times.count), Totals("request", Histogram()))
+        times = counted.times
+        return {
+            "of": counted.of,
+            "count": times.count,
+            "failed": counted.failed,
+            "response_p50_seconds": times.quantile(0.5),
+            "response_p95_seconds": times.quantile(0.95),
+            "response_worst_seconds": times.most,
+            "throughput": times.count / seconds,
+            "concurrency": times.total / seconds,
+            "concurrency_most": counted.most_at_once or max((each.most_at_once for each in known), default=0),
+            "input_tokens": counted.tokens,
+            "output_tokens": 0,
+            "tokens_each": counted.tokens / times.count if times.count else 0.0,
+            "loop_lag_seconds": max((each.loop_lag for each in known), default=0.0),
+            "cpu_utilization": (time.process_time() - self._cpu) / seconds,
+            "peak_rss_bytes": peak_resident_bytes(now_resident_bytes()),
+            "read_bytes": read - self._transferred[0],
+            "written_bytes": written - self._transferred[1],
+        }

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from agentperf_runtime.histograms import Histogram
+from agentperf_runtime.totals import Totals
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -259,6 +260,14 @@ class AsyncPerformanceMonitor:
         if not report["total_completed_tasks"]:
             report["message"] = _NOTHING_COMPLETED
         return report
+
+    def totals(self) -> Totals:
+        """All operations that have completed, together."""
+        with self._lock:
+            operations = self._operations.values()
+            failed = sum(each.failed + each.cancelled for each in operations)
+            most, lag = self._concurrency.most, self._lag.most
+            return Totals("operation", self._durations.copy(), failed, most_at_once=most, loop_lag=lag)
 
     def _report(self, now: float) -> dict[str, Any]:
         operations, concurrency = self._operations.values(), self._concurrency

@@ -26,6 +26,11 @@ def resident_bytes() -> int:
         return 0
 
 
+def now_resident_bytes() -> int:
+    """The same wherever it can be had: psutil is asked where the system has no file that tells."""
+    return resident_bytes() or _quietly(_resident_by_psutil)
+
+
 def transferred_bytes() -> tuple[int, int]:
     """Bytes that the process read from storage and wrote there since it began; zeros where they cannot be had cheaply.
 
@@ -37,6 +42,12 @@ def transferred_bytes() -> tuple[int, int]:
         return int(fields[b"read_bytes"]), int(fields[b"write_bytes"])
     except (OSError, ValueError, KeyError):
         return 0, 0
+
+
+def now_transferred_bytes() -> tuple[int, int]:
+    """The same wherever it can be had, from psutil if need be."""
+    found = transferred_bytes()
+    return found if any(found) else (_quietly(_read_by_psutil), _quietly(_written_by_psutil))
 
 
 class ResidentMemory:
@@ -115,7 +126,7 @@ def peak_resident_bytes(now: int) -> int:
         unit = 1 if sys.platform == "darwin" else 1024
         return max(now, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
     except ImportError:
-        return max(now, _peak_by_psutil())
+        return max(now, _quietly(_peak_by_psutil))
 
 
 def _psutil_process() -> Any:
@@ -130,7 +141,20 @@ def _resident_by_psutil() -> int:
 
 
 def _peak_by_psutil() -> int:
+    return int(getattr(_psutil_process().memory_info(), "peak_wset", 0))
+
+
+def _read_by_psutil() -> int:
+    return int(_psutil_process().io_counters().read_bytes)
+
+
+def _written_by_psutil() -> int:
+    return int(_psutil_process().io_counters().write_bytes)
+
+
+def _quietly(read: Callable[[], int]) -> int:
+    """What `read` gives, 0 where psutil or what it asks for is missing."""
     try:
-        return int(getattr(_psutil_process().memory_info(), "peak_wset", 0))
+        return read()
     except Exception:
         return 0

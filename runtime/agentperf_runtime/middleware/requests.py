@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import NamedTuple, Protocol, TypedDict
 
 from agentperf_runtime.histograms import Histogram
+from agentperf_runtime.totals import Totals
 
 UNMATCHED = "(unmatched)"
 """The route of requests that none was found for; paths are never used, of which there is no end."""
@@ -133,9 +134,7 @@ class Group:
         copied = Group()
         for name in self.__slots__:
             setattr(copied, name, getattr(self, name))
-        copied.durations, copied.first_bytes = Histogram(), Histogram()
-        copied.durations.merge(self.durations)
-        copied.first_bytes.merge(self.first_bytes)
+        copied.durations, copied.first_bytes = self.durations.copy(), self.first_bytes.copy()
         return copied
 
 
@@ -213,6 +212,16 @@ class RequestStats:
             in_flight_most=self._in_flight_most,
             requests=[_shown(key, group) for key, group in groups],
         )
+
+    def totals(self) -> Totals:
+        """All requests together."""
+        times = Histogram()
+        with self._lock:
+            for group in self._groups.values():
+                times.merge(group.durations)
+            failed = sum(group.failed for group in self._groups.values())
+            tokens = sum(group.tokens for group in self._groups.values())
+            return Totals("request", times, failed, tokens, self._in_flight_most)
 
     def _tell(self, what: Callable[[Exporter], None]) -> None:
         """A failure of an exporter never reaches the application."""

@@ -6,10 +6,9 @@ import json
 import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
-from time import process_time
 from typing import Any
 
-from agentperf_runtime.process_figures import ResidentMemory, peak_resident_bytes
+from agentperf_runtime.process_figures import now_resident_bytes, peak_resident_bytes
 from agentperf_runtime.profiling.operations import Operation
 from agentperf_runtime.profiling.stack_tree import Place, Stack, State, place_finder
 
@@ -24,14 +23,17 @@ def profile_document(
     *,
     wall_start: float,
     seconds: float,
+    cpu_seconds: float,
     interval: float,
 ) -> dict[str, Any]:
     """The document. `wall_start`: since the epoch; `interval`: seconds for which a sample stands.
 
+    `cpu_seconds`: that the process used within `seconds`.
+
     `lock`: of the operations; it is held for one of them at a time, for the application waits for it.
     """
     frames, counted = _numbered(operations, stacks)
-    resident = _resident_bytes()
+    resident = now_resident_bytes()
     return {
         "type": TYPE,
         "version": VERSION,
@@ -44,7 +46,7 @@ def profile_document(
         "frames": [list(frame) for frame in frames],
         "stacks": counted,
         "process": {
-            "cpu_seconds": process_time(),
+            "cpu_seconds": cpu_seconds,
             "rss_bytes": resident,
             "peak_rss_bytes": peak_resident_bytes(resident),
         },
@@ -117,11 +119,3 @@ def _numbered(operations: list[Operation], stacks: Iterable[Stack]) -> tuple[lis
         {"operation": operation, "state": state, "frames": list(numbers), "samples": samples}
         for (operation, state, numbers), samples in counted.items()
     ]
-
-
-def _resident_bytes() -> int:
-    memory = ResidentMemory()
-    try:
-        return memory.read()
-    finally:
-        memory.close()

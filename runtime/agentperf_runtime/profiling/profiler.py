@@ -10,10 +10,11 @@ import time
 import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from time import perf_counter
+from time import perf_counter, process_time
 from types import CodeType, FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
+from agentperf_runtime.histograms import Histogram
 from agentperf_runtime.profiling.exports import collapsed, speedscope
 from agentperf_runtime.profiling.metrics import Outcome, PerformanceMetrics
 from agentperf_runtime.profiling.operations import Active, Ledger, Operation, current, innermost
@@ -22,6 +23,7 @@ from agentperf_runtime.profiling.sampling import Sampler
 from agentperf_runtime.profiling.stack_tree import StackTree
 from agentperf_runtime.profiling.statistics_text import functions_text, totals_text
 from agentperf_runtime.profiling.steps import Steps
+from agentperf_runtime.totals import Totals
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -44,7 +46,7 @@ class PerformanceProfiler:
         if interval <= 0:
             raise ValueError(f"the interval between two samples must be above 0, not {interval}")
         self.wall_start = time.time()
-        self._start = perf_counter()
+        self._start, self._cpu_start = perf_counter(), process_time()
         self._errors = 0
         self._ledger = Ledger(keep, max_operations)
         self._tree = StackTree()
@@ -132,6 +134,16 @@ class PerformanceProfiler:
             found = [_bottleneck(operation, threshold_seconds) for operation in slow]
         return sorted(found, key=lambda bottleneck: -bottleneck["avg_execution_time"])
 
+    def totals(self) -> Totals:
+        """All executions that have ended, of all operations together: nested ones count beside those around them."""
+        times = Histogram()
+        with self._ledger.lock:
+            operations = self._ledger.operations.values()
+            for each in operations:
+                times.merge(each.duration)
+            failed = sum(each.failed + each.cancelled for each in operations)
+            return Totals("operation", times, failed, sum(each.tokens_used for each in operations))
+
     def to_document(self) -> dict[str, Any]:
         """Everything that was measured so far, as `save` writes it."""
         with self._ledger.lock:
@@ -142,6 +154,7 @@ class PerformanceProfiler:
             self._ledger.lock,
             wall_start=self.wall_start,
             seconds=perf_counter() - self._start,
+            cpu_seconds=process_time() - self._cpu_start,
             interval=self._interval,
         )
 
@@ -187,7 +200,7 @@ class PerformanceProfiler:
         self._ledger.after_fork()
         if self._sampler is not None:
             self._sampler.after_fork()
-        self.wall_start, self._start = time.time(), perf_counter()
+        self.wall_start, self._start, self._cpu_start = time.time(), perf_counter(), process_time()
 
 
 class ProfiledOperation(AbstractContextManager[PerformanceMetrics], AbstractAsyncContextManager[PerformanceMetrics]):
