@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypedDict, TypeVar, cast
 
 from agentperf_runtime.remedies.cache_entries import Entries, Entry, Key, Outcome
 from agentperf_runtime.remedies.call_keys import KeyOf, Origin, custom_keys_of, keys_of, unhashable_argument
+from agentperf_runtime.remedies.functions import is_async
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -122,7 +123,7 @@ class IntelligentCache:
             origin = Origin()
             key_of = keys_of(function, origin, self._dead) if key is None else custom_keys_of(key, origin)
             cached = _Cached(function, origin, key_of, ttl, errors)
-            wrapper = self._async_wrapper(cached) if _is_async(function) else self._sync_wrapper(cached)
+            wrapper = self._async_wrapper(cached) if is_async(function) else self._sync_wrapper(cached)
             functools.update_wrapper(wrapper, function)
             setattr(wrapper, _ATTRIBUTE, cached)
             return cast("F", wrapper)
@@ -550,10 +551,6 @@ def _check_function(function: object) -> None:
         raise TypeError(f"cached() decorates functions, not {function!r}")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{function!r} is a generator function: what it returns can be used only once")
-
-
-def _is_async(function: Callable[..., Any]) -> bool:
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__)
 
 
 def _cached_of(function: Callable[..., Any]) -> _Cached:
