@@ -579,4 +579,4 @@ def test_eager_tasks() -> None:
         calls = asyncio.gather(*(processor.process(number, at_once) for number in range(5)))
         assert await asyncio.wait_for(calls, 10) == [0, 2, 4, 6, 8]
 
-    run(main)
+    asyncio.run(main())
