@@ -253,85 +253,105 @@ def async_hit_costs(rounds: int) -> dict[str, float]:
 # Batches
 
 
-@dataclass
-class Batches:
-    seconds: float = 0.0
-    number: int = 0
-
-
 _ITEMS = 10_000
 _AT_ONCE = 1_000
 _ROUND_TRIP = 0.002  # seconds
+_ARRIVAL = 0.0005  # seconds between groups of items
+_GROUP = 4
+
+Call = Callable[[int], Awaitable[Any]]
 
 
-async def _at_once(call: Callable[[int], Awaitable[Any]]) -> None:
+@dataclass
+class Batched:
+    """A run: seconds in total, seconds that an item took on average, and how many batches there were."""
+
+    seconds: float = 0.0
+    latency: float = 0.0
+    batches: int = 0
+
+
+async def _at_once(call: Call) -> float:
+    """Each item is asked for by a task."""
+
+    async def ask(item: int) -> None:
+        await call(item)
+
     for first in range(0, _ITEMS, _AT_ONCE):
-        await asyncio.gather(*(call(item) for item in range(first, first + _AT_ONCE)))
+        await asyncio.gather(*(ask(item) for item in range(first, first + _AT_ONCE)))
+    return 0.0
 
 
-async def _one_by_one(call: Callable[[int], Awaitable[Any]]) -> None:
-    """As from requests that come a little after each other."""
+async def _one_after_another(call: Call) -> float:
+    """As from requests that come a little after each other; the seconds that all of them waited."""
+    waited = 0.0
+
+    async def ask(item: int) -> None:
+        nonlocal waited
+        started = time.perf_counter()
+        await call(item)
+        waited += time.perf_counter() - started
+
     tasks = []
     for item in range(_AT_ONCE):
-        tasks.append(asyncio.ensure_future(call(item)))
-        if not item % 4:
-            await asyncio.sleep(0.0002)
+        tasks.append(asyncio.ensure_future(ask(item)))
+        if not item % _GROUP:
+            await asyncio.sleep(_ARRIVAL)
     await asyncio.gather(*tasks)
+    return waited / _AT_ONCE
 
 
-Arrive = Callable[[Callable[[int], Awaitable[Any]]], Awaitable[None]]
-
-
-def batched(arrive: Arrive, max_wait_time: float | None) -> Batches:
-    """What `arrive` takes with a BatchProcessor, or without a wait time with aiodataloader."""
-    batches = Batches()
+def batched(arrive: Callable[[Call], Awaitable[float]], round_trip: float, max_wait_time: float | None) -> Batched:
+    """With a BatchProcessor, or without a wait time with aiodataloader."""
+    run = Batched()
 
     async def load(items: list[int]) -> list[int]:
-        batches.number += 1
-        await asyncio.sleep(_ROUND_TRIP if arrive is _one_by_one else 0)
+        run.batches += 1
+        await asyncio.sleep(round_trip)
         return items
 
     async def main() -> None:
         if max_wait_time is None:
-            loader = aiodataloader.DataLoader(load, max_batch_size=100, cache=False)
-            started = time.perf_counter()
-            await arrive(loader.load)
+            call: Call = aiodataloader.DataLoader(load, max_batch_size=100, cache=False).load
         else:
             processor = BatchProcessor[int, int](100, max_wait_time)
-            started = time.perf_counter()
-            await arrive(lambda item: processor.process(item, load))
-        batches.seconds = time.perf_counter() - started
+
+            def call(item: int) -> Awaitable[Any]:
+                return processor.process(item, load)
+
+        started = time.perf_counter()
+        run.latency = await arrive(call)
+        run.seconds = time.perf_counter() - started
 
     asyncio.run(main())
-    return batches
+    return run
+
+
+WAITS: dict[str, float | None] = {
+    "BatchProcessor, max_wait_time=0": 0,
+    f"BatchProcessor, max_wait_time={_ROUND_TRIP}": _ROUND_TRIP,
+    "aiodataloader": None,
+}
 
 
 def batch_table(rounds: int) -> Iterator[str]:
-    waits: dict[str, float | None] = {
-        "BatchProcessor, max_wait_time=0": 0,
-        "BatchProcessor, max_wait_time=0.002": 0.002,
-        "aiodataloader": None,
-    }
-    for arrive, items, title in (
-        (_at_once, _ITEMS, f"{_ITEMS:,} items, {_AT_ONCE:,} of them asked for at once"),
-        (
-            _one_by_one,
-            _AT_ONCE,
-            f"{_AT_ONCE:,} items, about 4 of them every 0.2 ms, {_ROUND_TRIP * 1e3:.0f} ms a batch",
-        ),
-    ):
-        seen: dict[str, list[Batches]] = {name: [] for name in waits}
-
-        def run(name: str, arrive: Arrive = arrive, seen: dict[str, list[Batches]] = seen) -> float:
-            seen[name].append(batched(arrive, waits[name]))
-            return seen[name][-1].seconds
-
-        taken = interleaved({name: functools.partial(run, name) for name in waits}, rounds)
-        yield f"{title}, at most 100 in a batch:\n\n| | items/s | us per item | batches |\n|---|--:|--:|--:|"
-        for name, seconds in taken.items():
-            number = median(each.number for each in seen[name])
-            yield f"| {name} | {items / seconds:,.0f} | {seconds / items * 1e6:.1f} | {number:.0f} |"
-        yield ""
+    taken = interleaved(
+        {
+            name: functools.partial(lambda wait: batched(_at_once, 0, wait).seconds, wait)
+            for name, wait in WAITS.items()
+        },
+        rounds,
+    )
+    late = {name: batched(_one_after_another, _ROUND_TRIP, wait) for name, wait in WAITS.items()}
+    yield (
+        f"At once: {_ITEMS:,} items, {_AT_ONCE:,} of them asked for at a time, each by a task. One after another:"
+        f" {_AT_ONCE:,} items, {_GROUP} of them each {_ARRIVAL * 1e3} ms, {_ROUND_TRIP * 1e3:.0f} ms for a batch. At"
+        " most 100 in a batch.\n\n"
+        "| | at once, us per item | one after another, batches | ms per item |\n|---|--:|--:|--:|"
+    )
+    for name, seconds in taken.items():
+        yield f"| {name} | {seconds / _ITEMS * 1e6:.1f} | {late[name].batches} | {late[name].latency * 1e3:.1f} |"
+    yield ""
 
 
 # Connections

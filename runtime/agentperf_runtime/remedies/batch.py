@@ -7,7 +7,6 @@ import contextvars
 import inspect
 import threading
 import time
-import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
@@ -89,9 +88,9 @@ class BatchProcessor(Generic[T, R]):
         self.max_pending = max_pending
         self._key = key
         self._lock = threading.Lock()
-        self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _LoopState[T, R]]
-        self._loops = weakref.WeakKeyDictionary()
+        self._loops: dict[asyncio.AbstractEventLoop, _LoopState[T, R]] = {}  # closed ones go when a new one comes
         self._of_closed_loops = _Counts()
+        self._latest: _LoopState[T, R] | None = None  # the one that is wanted nearly always
 
     async def process(self, item: T, processor_func: Callable[[list[T]], Results[R] | Awaitable[Results[R]]]) -> R:
         """What `processor_func` makes of `item` in a batch.
@@ -134,6 +133,9 @@ class BatchProcessor(Generic[T, R]):
 
     def _state(self) -> _LoopState[T, R]:
         loop = asyncio.get_running_loop()
+        state = self._latest
+        if state is not None and state.loop is loop:
+            return state
         state = self._loops.get(loop)
         if state is None:
             with self._lock:
@@ -142,6 +144,7 @@ class BatchProcessor(Generic[T, R]):
                     self._of_closed_loops = _Counts.sum([self._of_closed_loops, ended.counts])
                     ended.let_go()
                 state = self._loops[loop] = _LoopState(self, self._key, loop)
+        self._latest = state
         return state
 
 
@@ -204,6 +207,7 @@ class _LoopState(Generic[T, R]):
     def __init__(
         self, limits: BatchProcessor[T, R], key: Callable[[T], Hashable] | None, loop: asyncio.AbstractEventLoop
     ) -> None:
+        self.loop = loop
         self.counts = _Counts()
         self.pending = 0
         self.running: set[asyncio.Task[None]] = set()  # asyncio keeps no reference
@@ -211,7 +215,6 @@ class _LoopState(Generic[T, R]):
         self._max_wait_time = limits.max_wait_time
         self._max_workers = limits.max_workers
         self._key = key
-        self._clock = loop.time
         self._room = Slots(limits.max_pending)
         self._queues: dict[Hashable, _Queue[T, R]] = {}
         self._due: deque[_Queue[T, R]] = deque()
@@ -226,7 +229,7 @@ class _LoopState(Generic[T, R]):
         self._calls += 1
         try:
             key = object() if self._key is None else self._key(item)
-            waiter: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+            waiter: asyncio.Future[R] = self.loop.create_future()
             request = self._joined(function, key, waiter)
             if request is None:
                 if not self._room.take_now():
@@ -236,7 +239,11 @@ class _LoopState(Generic[T, R]):
                     request = self._added(function, item, key, waiter)
                 else:
                     self._room.give()  # another one of this key found room before
-            return await self._result(function, request, waiter)
+            try:
+                return await waiter
+            except asyncio.CancelledError:
+                self._given_up(function, request, waiter)
+                raise
         finally:
             self._calls -= 1
             self._tell_if_quiet()
@@ -246,7 +253,7 @@ class _LoopState(Generic[T, R]):
         for queue in list(self._queues.values()):
             self._make_due(queue)
         while self._calls or self.running:
-            quiet: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            quiet: asyncio.Future[None] = self.loop.create_future()
             self._quiet.append(quiet)
             await quiet
         self.let_go()
@@ -272,7 +279,7 @@ class _LoopState(Generic[T, R]):
         queue = self._queues.get(function)
         if queue is None:
             queue = self._queues[function] = _Queue(function)
-        request = queue.requests[key] = _Request(item, key, self._clock(), contextvars.copy_context(), [waiter])
+        request = queue.requests[key] = _Request(item, key, self.loop.time(), contextvars.copy_context(), [waiter])
         self.pending += 1
         if len(queue.requests) >= self._batch_size or self._is_closing:
             self._make_due(queue)
@@ -280,20 +287,14 @@ class _LoopState(Generic[T, R]):
             self._set_timer(queue, self._max_wait_time)
         return request
 
-    async def _result(
-        self, function: Callable[[list[T]], Any], request: _Request[T, R], waiter: asyncio.Future[R]
-    ) -> R:
-        try:
-            return await waiter
-        except asyncio.CancelledError:
-            if waiter.done() and not waiter.cancelled():
-                waiter.exception()  # it came too late, and is nobody's now
-            queue = self._queues.get(function)
-            if not request.is_wanted() and queue is not None and queue.requests.get(request.key) is request:
-                self._leave_out(queue, request)
-                self._tidy(queue)
-                self._begin()
-            raise
+    def _given_up(self, function: Callable[[list[T]], Any], request: _Request[T, R], waiter: asyncio.Future[R]) -> None:
+        if waiter.done() and not waiter.cancelled():
+            waiter.exception()  # it came too late, and is nobody's now
+        queue = self._queues.get(function)
+        if not request.is_wanted() and queue is not None and queue.requests.get(request.key) is request:
+            self._leave_out(queue, request)
+            self._tidy(queue)
+            self._begin()
 
     def _leave_out(self, queue: _Queue[T, R], request: _Request[T, R]) -> None:
         del queue.requests[request.key]
@@ -301,8 +302,7 @@ class _LoopState(Generic[T, R]):
         self.counts.cancelled += 1
 
     def _set_timer(self, queue: _Queue[T, R], delay: float) -> None:
-        loop = asyncio.get_running_loop()
-        queue.timer = loop.call_later(delay, self._make_due, queue)
+        queue.timer = self.loop.call_later(delay, self._make_due, queue)
 
     def _make_due(self, queue: _Queue[T, R]) -> None:
         self._stop_timer(queue)
@@ -343,7 +343,7 @@ class _LoopState(Generic[T, R]):
                 self._queues.pop(queue.function, None)
             return
         oldest = next(iter(queue.requests.values()))
-        delay = self._max_wait_time - (self._clock() - oldest.since)
+        delay = self._max_wait_time - (self.loop.time() - oldest.since)
         if len(queue.requests) >= self._batch_size or delay <= 0 or self._is_closing:
             if not queue.is_due:
                 queue.is_due = True
@@ -357,14 +357,13 @@ class _LoopState(Generic[T, R]):
             self._room.give()
 
     def _run(self, function: Callable[[list[T]], Any], batch: list[_Request[T, R]]) -> None:
-        now = self._clock()
+        now = self.loop.time()
         self._left(len(batch))
         self.counts.batches += 1
         self.counts.batched += len(batch)
         self.counts.waited += sum(now - request.since for request in batch)
-        loop = asyncio.get_running_loop()
         work = self._processed(function, batch)
-        task = batch[0].context.run(loop.create_task, work)
+        task = batch[0].context.run(self.loop.create_task, work)
         self.running.add(task)
         task.add_done_callback(lambda task: self._ended(task, batch))
 
@@ -405,8 +404,7 @@ class _LoopState(Generic[T, R]):
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self._max_workers, thread_name_prefix="agentperf-batch")
         context = contextvars.copy_context()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, lambda: context.run(_called, function, items))
+        return await self.loop.run_in_executor(self._threads, lambda: context.run(_called, function, items))
 
     def _tell_if_quiet(self) -> None:
         if self._quiet and not self._calls and not self.running:

@@ -237,7 +237,8 @@ class IntelligentCache:
                     self._threads.setdefault(key, flight)
                     self._misses += 1
                     break
-                flight.waiting += 1
+                if flight.landed is None:
+                    flight.landed = threading.Event()
             try:
                 flight.landed.wait()
             finally:
@@ -259,9 +260,9 @@ class IntelligentCache:
             with self._lock:
                 if self._threads.get(key) is flight:
                     del self._threads[key]
-                if flight.waiting:
+                if flight.landed is not None:
                     flight.outcome = outcome
-            flight.landed.set()
+                    flight.landed.set()
             del outcome  # an exception refers to this frame, so it would refer to itself
 
     def _timed_by_thread(
@@ -459,13 +460,12 @@ class _Computation:
 
 
 class _ThreadFlight:
-    """A computation of a thread, and how many wait for it. Landed without an outcome, one of them has to start anew."""
+    """A computation of a thread. Landed without an outcome, one of those who wait has to start anew."""
 
     def __init__(self) -> None:
-        self.waiting = 0
         self.computation = _Computation()
         self.is_discarded = False  # what comes out is not to be kept
-        self.landed = threading.Event()
+        self.landed: threading.Event | None = None  # until someone waits for it
         self.outcome: Outcome | None = None
 
 
