@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import anyio
+import greenlet
 import pytest
 import uvloop
 
@@ -829,6 +830,26 @@ def test_a_computation_that_needs_itself_computes_again() -> None:
 
     run(asyncio.wait_for(g(), 10))
     assert depth == 6
+
+
+def test_greenlets_of_a_thread_do_not_wait_for_each_other() -> None:
+    cache = IntelligentCache()
+    calls = 0
+
+    @cache.cached()
+    def f() -> int:
+        nonlocal calls
+        calls += 1
+        mine = calls
+        if mine == 1:
+            greenlet.getcurrent().parent.switch()
+        return mine
+
+    first = greenlet.greenlet(f)
+    first.switch()
+    assert f() == 2
+    assert first.switch() == 1
+    assert not cache._threads
 
 
 def test_computations_that_need_each_other_do_not_wait_for_ever() -> None:

@@ -107,7 +107,7 @@ class IntelligentCache:
         Exception (KeyboardInterrupt, SystemExit) only hits the call that computes, and one that waits takes over. A
         task that is cancelled leaves the computation to those that wait with it; when nobody waits any more, it is
         cancelled, too. It runs in a copy of the context of the task that wanted it first. A computation that comes to
-        need itself computes again instead of waiting for itself.
+        need itself computes again instead of waiting for itself; so do greenlets of one thread.
 
         The decorator raises TypeError for generator functions, whose results can be used only once, and for static,
         class and property objects (which belong outside of it); calls do for arguments that cannot be hashed, and for
@@ -232,7 +232,7 @@ class IntelligentCache:
                 if found is not None:
                     return found
                 flight = self._threads.get(key)
-                if flight is None or not flight.computation.may_be_awaited():
+                if flight is None or flight.is_of_this_thread() or not flight.computation.may_be_awaited():
                     flight = _ThreadFlight()
                     self._threads.setdefault(key, flight)
                     self._misses += 1
@@ -467,6 +467,11 @@ class _ThreadFlight:
         self.is_discarded = False  # what comes out is not to be kept
         self.landed: threading.Event | None = None  # until someone waits for it
         self.outcome: Outcome | None = None
+        self._thread = threading.get_ident()
+
+    def is_of_this_thread(self) -> bool:
+        """Which cannot wait for itself: it has come back by recursion, or by switching to another greenlet."""
+        return self._thread == threading.get_ident()
 
 
 class _TaskFlight:
