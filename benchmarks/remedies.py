@@ -369,6 +369,10 @@ async def _pool(**options: Any) -> AsyncIterator[Callable[[], Any]]:
         yield pool.acquire
 
 
+async def _healthy(connection: object) -> bool:
+    return True
+
+
 @asynccontextmanager
 async def _queue() -> AsyncIterator[Callable[[], Any]]:
     queue: asyncio.Queue[object] = asyncio.Queue()
@@ -432,7 +436,8 @@ def acquire_costs(make: Callable[[], Any], tasks: int) -> Callable[[], float]:
 def pool_table(rounds: int) -> Iterator[str]:
     makers: dict[str, Callable[[], Any]] = {
         "ConnectionPool": _pool,
-        "ConnectionPool with a health check": lambda: _pool(health_check=lambda _: True),
+        "ConnectionPool with a plain health check": lambda: _pool(health_check=lambda _: True),
+        "ConnectionPool with an async health check": lambda: _pool(health_check=_healthy),
         "asyncio.Queue of connections": _queue,
     }
     with _postgres() as dsn:

@@ -399,8 +399,8 @@ def test_how_connections_are_closed() -> None:
 # Health and idleness
 
 
-@pytest.mark.parametrize("is_async", [False, True])
-def test_broken_connections_are_replaced(is_async: bool) -> None:
+@pytest.mark.parametrize("kind", ["plain", "async", "handing on"])
+def test_broken_connections_are_replaced(kind: str) -> None:
     def check(connection: Connection) -> bool:
         if connection.is_broken:
             return False
@@ -414,7 +414,8 @@ def test_broken_connections_are_replaced(is_async: bool) -> None:
 
     async def main() -> None:
         server = Server()
-        async with server.pool(3, 3, health_check=checking if is_async else check) as pool:
+        checks: dict[str, Any] = {"plain": check, "async": checking, "handing on": lambda it: checking(it)}
+        async with server.pool(3, 3, health_check=checks[kind]) as pool:
             one, other, third = server.made
             other.is_broken = third.is_broken = True
             assert await pool.acquire() is one

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypedDict, TypeVar
 
+from agentperf_runtime.remedies.functions import is_async
 from agentperf_runtime.remedies.slots import Slots
 
 C = TypeVar("C")
@@ -86,6 +87,7 @@ class ConnectionPool(Generic[C]):
         self.discard_on = discard_on
         self._factory = factory
         self._health_check = health_check
+        self._check_has_to_wait = health_check is not None and is_async(health_check)
         self._close: Callable[[C], object] = close or _close
         self._created = self._reused = self._errors = 0
         self._waited = 0.0
@@ -244,7 +246,7 @@ class ConnectionPool(Generic[C]):
             if self._is_closed:
                 self._slots.give()
                 raise self._closed_error()
-        if self._idle and self._health_check is None:
+        if self._idle and self._is_healthy_at_once(self._idle[-1].connection):
             self._reused += 1
             return self._idle.pop().connection
         task = self._start(self._found() if self._idle else self._made())
@@ -275,6 +277,23 @@ class ConnectionPool(Generic[C]):
                 self._reused += 1
                 return connection
         return await self._made()
+
+    def _is_healthy_at_once(self, connection: C) -> bool:
+        """Whether that can be said without waiting, for which a task is needed, which costs more than all the rest."""
+        if self._health_check is None:
+            return True
+        if self._check_has_to_wait:
+            return False
+        try:
+            verdict = self._health_check(connection)
+        except Exception:
+            return False  # it is checked again, and closed, where one can wait
+        if inspect.isawaitable(verdict):
+            self._check_has_to_wait = True
+            if inspect.iscoroutine(verdict):
+                verdict.close()
+            return False
+        return verdict is not False
 
     async def _is_healthy(self, connection: C) -> bool:
         assert self._health_check is not None
