@@ -23,8 +23,8 @@ REPOSITORY = Path(__file__).parent.parent
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 
 
-def blocks(language: str, document: str = README) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", document, re.MULTILINE | re.DOTALL)
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 
 
 def lint(*arguments: str, cwd: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
@@ -78,7 +78,7 @@ def test_rule_and_documents_exist():
 def ci_commands() -> list[str]:
     """The calls of this program in the examples for CI."""
     formats = (REPOSITORY / "docs/formats.md").read_text(encoding="utf-8")
-    text = "\n".join(blocks("yaml") + blocks("yaml", formats))
+    text = "\n".join(blocks("yaml") + re.findall(r"^```yaml\n(.*?)^```$", formats, re.MULTILINE | re.DOTALL))
     return re.findall(r"- (?:run: )?(agentperf-lint .*)", text)
 
 
@@ -94,37 +94,6 @@ def test_commands_for_ci_find_and_write(command, tmp_path):
 
 def test_examples_for_ci_are_there():
     assert len(ci_commands()) == 4
-
-
-def programs() -> list[pytest.ParameterSet]:
-    """The examples that are whole programs, by their heading."""
-    found = []
-    for name in ("remedies.md",):
-        for section in re.split(r"^## ", (REPOSITORY / "docs" / name).read_text(encoding="utf-8"), flags=re.MULTILINE):
-            heading = section.partition("\n")[0]
-            found += [pytest.param(program, id=f"{name}: {heading}") for program in blocks("python", section)]
-    return found
-
-
-@pytest.mark.parametrize("program", programs())
-def test_programs_print_what_they_say(program, tmp_path):
-    """What each `print(...)  # ...` says that it prints, in the order of the lines."""
-    command = [sys.executable, "-W", "error", "-c", program]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
-    said = re.findall(r"^ *print\(.*\)  # (.*)$", program, re.MULTILINE)
-    assert said
-    assert done.stdout.splitlines() == said
-
-
-def test_programs_are_there():
-    assert len(programs()) == 3
-
-
-def test_links_of_documents_lead_somewhere():
-    for document in (REPOSITORY / "docs").glob("*.md"):
-        for link in re.findall(r"\]\(([\w./-]+)[\w#-]*\)", document.read_text(encoding="utf-8")):
-            assert (document.parent / link).exists(), f"{document.name}: {link}"
 
 
 def test_contributing_names_the_targets():

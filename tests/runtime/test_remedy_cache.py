@@ -481,15 +481,14 @@ class _Model:
         self._remembered: list[object] = []
 
     def access(self, name: object, cost: float) -> None:
-        self.now += 1 if name in self.held else 2  # a miss looks for it, then puts it
-        self.now -= 0 if name in self.held else 1
+        self.now += 1
         if name not in self.held:
-            if len(self.held) == self.size:
-                self._evict()
             if name in self._remembered:
                 self._remembered.remove(name)
             else:
                 self._accesses[name] = []
+            if len(self.held) == self.size:
+                self._evict()
             self.held[name] = cost
         self._accesses[name].append(self.now)
 

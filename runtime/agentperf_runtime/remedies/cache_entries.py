@@ -104,10 +104,10 @@ class Entries:
         if before is not None:
             entry.weight = before.weight
             gone.append(self.remove(before))
-        while len(self._held) >= self._max_size:
-            gone.append(self._evict())
         entry.weight += self._weight + self._remembered.pop(hash(entry.key), 0.0)
         self._hold(entry)
+        while len(self._held) > self._max_size and self._by_score:  # the new one is not among these
+            gone += self._evict()
         heapq.heappush(self._by_score, (entry.score, next(self._serial), entry))
         if entry.expires < inf:
             heapq.heappush(self._by_expiry, (entry.expires, next(self._serial), entry))
@@ -147,8 +147,9 @@ class Entries:
         if entry.siblings is not None:
             entry.siblings.add(entry.key)
 
-    def _evict(self) -> Entry:
-        while True:
+    def _evict(self) -> list[Entry]:
+        """At most one: comparing keys may run code that uses the cache."""
+        while self._by_score:
             score, _, entry = self._by_score[0]
             if not entry.is_held:
                 heapq.heappop(self._by_score)
@@ -158,7 +159,8 @@ class Entries:
                 heapq.heappop(self._by_score)
                 self._remember(entry)
                 self.evictions += 1
-                return self.remove(entry)
+                return [self.remove(entry)]
+        return []
 
     def _remember(self, entry: Entry) -> None:
         self._remembered[hash(entry.key)] = entry.weight

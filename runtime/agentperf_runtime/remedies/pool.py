@@ -290,8 +290,10 @@ class ConnectionPool(Generic[C]):
             return False  # it is checked again, and closed, where one can wait
         if inspect.isawaitable(verdict):
             self._check_has_to_wait = True
-            if inspect.iscoroutine(verdict):
+            if isinstance(verdict, Coroutine):
                 verdict.close()
+            elif isinstance(verdict, asyncio.Future):
+                verdict.cancel()
             return False
         return verdict is not False
 
