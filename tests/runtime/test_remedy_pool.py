@@ -399,7 +399,7 @@ def test_how_connections_are_closed() -> None:
 # Health and idleness
 
 
-@pytest.mark.parametrize("kind", ["plain", "async", "handing on"])
+@pytest.mark.parametrize("kind", ["plain", "async", "handing on", "in a task"])
 def test_broken_connections_are_replaced(kind: str) -> None:
     def check(connection: Connection) -> bool:
         if connection.is_broken:
@@ -414,7 +414,12 @@ def test_broken_connections_are_replaced(kind: str) -> None:
 
     async def main() -> None:
         server = Server()
-        checks: dict[str, Any] = {"plain": check, "async": checking, "handing on": lambda it: checking(it)}
+        checks: dict[str, Any] = {
+            "plain": check,
+            "async": checking,
+            "handing on": lambda it: checking(it),
+            "in a task": lambda it: asyncio.ensure_future(checking(it)),
+        }
         async with server.pool(3, 3, health_check=checks[kind]) as pool:
             one, other, third = server.made
             other.is_broken = third.is_broken = True
@@ -449,6 +454,22 @@ def test_a_check_that_is_cancelled_closes_the_connection() -> None:
                     assert server.most == 1
             with pytest.raises(TimeoutError):
                 await pool.acquire(timeout=0.01)
+
+    run(main)
+
+
+def test_who_is_cancelled_while_a_broken_connection_is_closed() -> None:
+    async def main() -> None:
+        server = Server(delay=20)
+        async with server.pool(1, 1, health_check=lambda connection: not connection.is_broken) as pool:
+            server.made[0].is_broken = True
+            waiting = asyncio.ensure_future(pool.acquire().__aenter__())
+            for _ in range(5):
+                await asyncio.sleep(0)
+            waiting.cancel()
+            async with pool.acquire() as connection:  # not before the other is closed
+                assert connection is server.made[1]
+                assert server.most == 1
 
     run(main)
 

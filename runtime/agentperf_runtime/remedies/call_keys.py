@@ -74,16 +74,19 @@ def keys_of(function: Callable[..., Any], origin: Origin, dead: deque[Origin]) -
     except ValueError:  # some builtins have none
         return lambda args, kwargs: _key(origin, (args, _named(kwargs)))
     values_of = _values_of(function)
-    if not _is_method(function, list(parameters)):
-        return lambda args, kwargs: _key(origin, values_of(args, kwargs))
     instances = Instances(origin, dead)
 
-    def key_of(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
+    def of_function(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
+        values = values_of(args, kwargs)
+        kinds = tuple(map(type, values))  # as _key does: each call takes time at each hit
+        return origin, values, _kinds(values) if tuple in kinds else kinds
+
+    def of_method(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Key:
         values = values_of(args, kwargs)
         bound = instances.origin(values[0])
         return _key(origin, values) if bound is None else _key(bound, values[1:])
 
-    return key_of
+    return of_method if _is_method(function, list(parameters)) else of_function
 
 
 def custom_keys_of(key: Callable[..., Hashable], origin: Origin) -> KeyOf:
@@ -146,10 +149,16 @@ def _values_of(function: Callable[..., Any]) -> Callable[[tuple[Any, ...], dict[
     if any(each.kind not in _PLAIN for each in parameters):
         return bound
 
+    tails = {
+        given: tuple([defaults[name] for name in names[given:]])
+        for given in range(positional + 1)
+        if defaults.keys() >= set(names[given:])
+    }
+
     def quickly(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, ...]:
         given = len(args)
-        if given == len(names) == positional and not kwargs:
-            return args
+        if not kwargs and given in tails:
+            return args + tails[given]
         rest = names[given:]
         if given > positional or not kwargs.keys() <= set(rest):
             return bound(args, kwargs)
