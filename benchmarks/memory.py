@@ -99,9 +99,9 @@ def table(rounds: int) -> str:
     lines = [
         "# Cost of looking where memory goes\n",
         "Written by `python -m benchmarks.memory`: do not edit.\n",
-        f"CPython {platform.python_version()}, {os.cpu_count()} processors, {platform.platform(terse=True)}, load"
-        f" average {load}. Medians of {rounds} rounds in which the ways take turns; processor time. {_KEPT:,} objects were"
-        " there before. The work does nothing but make objects, and write and read JSON.\n",
+        f"CPython {platform.python_version()}, {os.cpu_count()} processors, {platform.platform(terse=True)},"
+        f" load average {load}. Medians of {rounds} rounds in which the ways take turns; processor time."
+        f" {_KEPT:,} objects were there before. The work does nothing but make objects, and write and read JSON.\n",
         "| | the work, times that without | one report, ms |",
         "|---|--:|--:|",
     ]

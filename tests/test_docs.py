@@ -37,6 +37,8 @@ def test_examples_run(shown: str, tmp_path: Path) -> None:
         [sys.executable, "-W", "error", "example.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr) == (0, "")
+    said = re.findall(r"^ *print\(.*\)  # (.*)$", shown, re.MULTILINE)  # in the order of the lines
+    assert not said or done.stdout.splitlines() == said
 
 
 @pytest.mark.parametrize(
@@ -61,10 +63,14 @@ def without_figures(text: str) -> str:
 
 
 @pytest.mark.parametrize("name", ["load.md", "middleware.md"])
-def test_options_and_links_exist(name: str) -> None:
+def test_options_exist(name: str) -> None:
     (page,) = [page for page in PAGES if page.name == name]
     text = page.read_text(encoding="utf-8")
     known = {name for command in cli.commands.values() for parameter in command.params for name in parameter.opts}
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]+", text)) <= known
-    for link in re.findall(r"\]\(([\w./-]+)\)", text):
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES])
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in re.findall(r"\]\(([\w./-]+)[\w#-]*\)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), link

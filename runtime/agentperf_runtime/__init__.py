@@ -20,11 +20,17 @@ if TYPE_CHECKING:
     from agentperf_runtime.monitor import AsyncPerformanceMonitor
     from agentperf_runtime.optimization_checker import OptimizationChecker
     from agentperf_runtime.profiling import PerformanceMetrics, PerformanceProfiler
+    from agentperf_runtime.remedies.batch import BatchProcessor
+    from agentperf_runtime.remedies.cache import IntelligentCache
+    from agentperf_runtime.remedies.pool import ConnectionPool
     from agentperf_runtime.sources.any_dbapi import trace_dbapi
     from agentperf_runtime.tracer import Options, Tracer, operation, root, start, stop
 
 __all__ = [
     "AsyncPerformanceMonitor",
+    "BatchProcessor",
+    "ConnectionPool",
+    "IntelligentCache",
     "LiveKpis",
     "LoadTester",
     "MemoryOptimizer",
@@ -53,6 +59,9 @@ _HOMES["PerformanceMetrics"] = _HOMES["PerformanceProfiler"] = "agentperf_runtim
 _HOMES["PerformanceMiddleware"] = "agentperf_runtime.middleware.asgi"
 _HOMES["RequestStats"] = "agentperf_runtime.middleware.requests"
 _HOMES["WsgiPerformanceMiddleware"] = "agentperf_runtime.middleware.wsgi"
+_HOMES["BatchProcessor"] = "agentperf_runtime.remedies.batch"
+_HOMES["ConnectionPool"] = "agentperf_runtime.remedies.pool"
+_HOMES["IntelligentCache"] = "agentperf_runtime.remedies.cache"
 _HOMES["trace_dbapi"] = "agentperf_runtime.sources.any_dbapi"
 
 

@@ -52,8 +52,8 @@ class MemoryOptimizer:
 
     Between `start()` and `stop()`, or as a context manager, tracemalloc records where objects are allocated (`frames`
     callers each): code that does nothing but allocate is then 20 times slower and needs more memory, so that this is
-    for a test or for minutes in staging. All else costs nothing until it is asked for. Nothing is collected unless `optimize_memory` is
-    told to, and nothing that is tracked is kept alive.
+    for a test or for minutes in staging. All else costs nothing until it is asked for. Nothing is collected unless
+    `optimize_memory` is told to, and nothing that is tracked is kept alive.
     """
 
     def __init__(self, frames: int = _FRAMES) -> None:

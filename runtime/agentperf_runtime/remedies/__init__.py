@@ -1,0 +1,1 @@
+"""What to do instead: a cache, a batch processor and a pool of connections. Each says what it is safe under."""
