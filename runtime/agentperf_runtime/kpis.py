@@ -35,6 +35,7 @@ class Measuring(Protocol):
 
     def totals(self) -> Totals:
         """All that has ended."""
+        ...
 
 
 class LiveKpis:
