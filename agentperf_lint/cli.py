@@ -127,6 +127,9 @@ def _choosing(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even when there are findings.")
 @click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
 @click.option("--stdin-filename", metavar="FILE", help="Name of the file whose content comes from standard input (-).")
+@click.option("--fix", is_flag=True, help="Mend what can be mended safely, and report the rest.")
+@click.option("--unsafe-fixes", is_flag=True, help="With --fix or --diff: also what may change what the code means.")
+@click.option("--diff", is_flag=True, help="Show what --fix would change, and change nothing.")
 def check(paths: tuple[str, ...], **options: Any) -> int:
     """Report blocking calls and loop-bound queries in files and directories (default: the working directory).
 
@@ -135,19 +138,37 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
     from agentperf_lint.checklist.baseline import Baseline
     from agentperf_lint.source_lines import Sources
 
+    _check_fix_options(paths, options)
     stdin = _read_stdin(paths, options["stdin_filename"])
     given, config, root, cache_directory = _looked_at([stdin[0]] if stdin is not None else paths, options)
     baseline = Baseline.read(Path(config.baseline)) if config.baseline else None
     warnings = _Warnings(options["quiet"])
     _stop_at_once_when_interrupted()
-    report = _analyze(given, config, root, cache_directory, stdin)
-    found = len(report.findings)
-    if baseline is not None:
-        _hide_known(report, baseline, Sources(_overlay(stdin)), given, config, options["quiet"])
+
+    def look() -> tuple[Report, int]:
+        """What is found, and how much of it the baseline knows."""
+        report = _analyze(given, config, root, cache_directory, stdin)
+        found = len(report.findings)
+        if baseline is not None:
+            _hide_known(report, baseline, Sources(_overlay(stdin)), given, config, options["quiet"])
+        return report, found - len(report.findings)
+
+    report, known = look()
+    if options["diff"] or options["fix"]:
+        from agentperf_lint.fixer import fixed, tell_problems, write_fixed
+
+        files = fixed(report.findings, unsafe=options["unsafe_fixes"])
+        if options["diff"]:
+            with _opened(options["output_file"]) as stream:
+                stream.writelines(each.diff() for each in files)
+            tell_problems(files)
+            return FINDINGS if report.findings and not options["exit_zero"] else CLEAN
+        if write_fixed(files, quiet=options["quiet"]):
+            report, known = look()  # lines have moved, and what called what was mended may be innocent now
     renderer = _renderer(config, options["statistics"], stdin)
     _write(renderer, report, options["output_file"])
     if not options["quiet"]:
-        _summarize(report, found - len(report.findings))
+        _summarize(report, known)
     if report.files == 0 and warnings.count:
         return ERROR
     return FINDINGS if report.findings and not options["exit_zero"] else CLEAN
@@ -743,6 +764,16 @@ def _hide_known(
         )
 
 
+def _check_fix_options(paths: Sequence[str], options: dict[str, Any]) -> None:
+    """Raises UsageError for options that do not go together."""
+    if options["fix"] and options["diff"]:
+        raise click.UsageError("--diff shows what --fix would do: give one of them.")
+    if options["unsafe_fixes"] and not (options["fix"] or options["diff"]):
+        raise click.UsageError("--unsafe-fixes is for --fix and --diff.")
+    if _STDIN in paths and (options["fix"] or options["diff"]):
+        raise click.UsageError("what comes from standard input cannot be fixed.")
+
+
 def _write(renderer: Renderer, report: Report, output_file: str | None) -> None:
     with _opened(output_file) as stream:
         renderer.render(report, stream)
@@ -771,4 +802,17 @@ def _summarize(report: Report, hidden: int) -> None:
     found = f"Found {plural(len(report.findings), 'finding')}" if report.findings else "No findings"
     known = f", {hidden:,} more in the baseline" if hidden else ""
     seconds = sum(report.seconds.values())
-    click.echo(f"{found} in {plural(report.files, 'file')}{known} ({seconds:.1f} s)", err=True)
+    fixes = _fixes_told(report)
+    click.echo(f"{found} in {plural(report.files, 'file')}{known} ({seconds:.1f} s){fixes}", err=True)
+
+
+def _fixes_told(report: Report) -> str:
+    """How many findings can be mended by which options."""
+    fixes = [finding.fix for finding in report.findings if finding.fix is not None]
+    safe = sum(fix.safe for fix in fixes)
+    parts = []
+    if safe:
+        parts.append(f"{safe:,} can be mended with --fix")
+    if len(fixes) > safe:
+        parts.append(f"{len(fixes) - safe:,}{' more' if safe else ' can be mended'} with --fix --unsafe-fixes")
+    return "".join(f", {part}" for part in parts)

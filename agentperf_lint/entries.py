@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from agentperf_lint.source_lines import Sources
-from agentperf_rules.model import Confidence, Finding, Severity, Step
+from agentperf_rules.model import Confidence, Finding, Fix, Severity, Step
 
 _LONGEST_SOURCE = 200  # characters; what is generated or minified is told apart by a hash
 _DIGEST_BYTES = 16
@@ -69,6 +69,7 @@ class Entry(msgspec.Struct, frozen=True):
     stack: tuple[Step, ...] = ()
     related: tuple[Related, ...] = ()
     measured: Measured | None = None
+    fix: Fix | None = None
 
 
 class Place(NamedTuple):
@@ -134,4 +135,5 @@ def _entry(finding: Finding, source: str, fingerprint: str) -> Entry:
         source=source,
         fingerprint=fingerprint,
         chain=finding.chain,
+        fix=finding.fix,
     )

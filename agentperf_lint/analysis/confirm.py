@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from agentperf_lint.analysis.fixing import Written, fix_for
 from agentperf_lint.analysis.slicing import Slice
 from agentperf_rules.base import Needs, Place, Rule, Shape, one_step_lower
-from agentperf_rules.model import Finding, Suspect
+from agentperf_rules.model import Finding, Fix, Suspect
 
 if TYPE_CHECKING:
     import libcst as cst
@@ -47,9 +48,11 @@ def confirm(path: str, source: bytes, suspects: Sequence[Suspect], rules: Mappin
     for first, last, indices in _excerpts(lines, suspects, known):
         excerpt = _Excerpt(lines, first, last, [suspects[index] for index in indices])
         for index in indices:
-            finding = _checked(excerpt, suspects[index], rules[suspects[index].code])
+            rule = rules[suspects[index].code]
+            finding = _checked(excerpt, suspects[index], rule)
             if finding is not None:
-                found[index] = msgspec.structs.replace(finding, path=path)
+                fix = excerpt.fix(suspects[index], rule)
+                found[index] = msgspec.structs.replace(finding, path=path, fix=fix)
     return [found[index] for index in sorted(found)]
 
 
@@ -172,6 +175,10 @@ class _Excerpt:
             (suspect.line, place.column - 1), (suspect.end_line, place.end_column - 1)
         )
         return None if placed is None else _shape(placed, place)
+
+    def fix(self, suspect: Suspect, rule: Rule) -> Fix | None:
+        """How to mend the suspect by an edit, if that is possible."""
+        return fix_for(suspect, rule, self._statements(suspect), Written(self.lines, self.offset, self._characters))
 
     def _all_lines(self) -> dict[int, str]:
         return {number: self.lines[number - 1] for number in range(self.first, min(self.last, len(self.lines)) + 1)}

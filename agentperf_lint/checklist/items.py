@@ -8,13 +8,15 @@ import msgspec
 
 from agentperf_lint.checklist.kpis import Kpis
 from agentperf_lint.checklist.loads import LoadRun
-from agentperf_rules.model import Confidence, Severity, Step
+from agentperf_rules.model import Confidence, Fix, Severity, Step
 
 Status = Literal["confirmed", "observed", "suspected"]
 Kind = Literal[
     "n_plus_one", "duplicate", "stall", "bottleneck", "cold_import", "budget", "memory", "blocking", "loop", "hygiene",
     "run",
 ]  # fmt: skip
+
+FixAvailable = Literal["none", "safe", "unsafe"]
 
 VERSION = 1
 
@@ -100,6 +102,7 @@ class StaticEvidence(msgspec.Struct, frozen=True, tag_field="type", tag="static"
     sink: str
     sink_kind: str
     chain: tuple[Step, ...] = ()
+    fix: Fix | None = None
 
 
 class GapEvidence(msgspec.Struct, frozen=True, tag_field="type", tag="gap"):
@@ -184,7 +187,8 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     the requests and tasks concerned, of which `root_names` has the names of most; in all there were `of_roots` with
     such names, so that costs can be told per root. `share` is the part of the traced wall time that they fill, 0 to 1.
     `total_seconds` adds up all roots, `worst_seconds` is that of the worst single root (or stall, or operation).
-    A suspected item is `refuted` for a `reason` when the trace shows that it costs nothing.
+    A suspected item is `refuted` for a `reason` when the trace shows that it costs nothing. `fix` says whether
+    `agentperf-lint check --fix` can mend it, `unsafe` with `--unsafe-fixes` only.
     """
 
     code: str
@@ -206,6 +210,7 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     remedy: str
     loop: LoopEvidence | None = None
+    fix: FixAvailable = "none"
     evidence: tuple[Evidence, ...] = ()
     refuted: bool = False
     reason: str = ""

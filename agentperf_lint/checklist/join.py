@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from agentperf_lint.checklist.items import Item, ProfileEvidence, StaticEvidence
+from agentperf_lint.checklist.items import FixAvailable, Item, ProfileEvidence, StaticEvidence
 from agentperf_lint.checklist.observed import Observed, Scene, is_library
 from agentperf_lint.checklist.sources import plain_name, shown_path
 from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece
@@ -139,6 +139,7 @@ def _confirmed(item: Item, findings: Sequence[Finding]) -> Item:
         status="confirmed",
         remedy=remedy,
         message=item.message.removesuffix(item.remedy) + remedy,
+        fix=_fix_available(findings),
         evidence=(*item.evidence, *map(_evidence, findings)),
     )
 
@@ -156,10 +157,18 @@ def _suspected(finding: Finding, refutation: str) -> Item:
         severity=finding.severity,
         message=finding.message,
         remedy=finding.remedy,
+        fix=_fix_available([finding]),
         evidence=(_evidence(finding),),
         refuted=bool(refutation),
         reason=refutation,
     )
+
+
+def _fix_available(findings: Iterable[Finding]) -> FixAvailable:
+    fixes = [finding.fix for finding in findings if finding.fix is not None]
+    if not fixes:
+        return "none"
+    return "safe" if any(fix.safe for fix in fixes) else "unsafe"
 
 
 def _evidence(finding: Finding) -> StaticEvidence:
@@ -175,6 +184,7 @@ def _evidence(finding: Finding) -> StaticEvidence:
         sink=finding.sink,
         sink_kind=finding.sink_kind,
         chain=finding.chain,
+        fix=finding.fix,
     )
 
 

@@ -94,6 +94,9 @@ class ChecklistFullRenderer:
             yield [("  cost  ", _DIM), (_cost(item), "")]
         for evidence in item.evidence:
             yield from _evidence(item, evidence)
+        if item.fix != "none":
+            unsafe = " --unsafe-fixes" if item.fix == "unsafe" else ""
+            yield [("  fix   ", _DIM), (printable(f"agentperf-lint check --fix{unsafe} {item.path}"), "")]
         if item.refuted:
             yield [("  refuted  ", _DIM), (printable(item.reason), "")]
 

@@ -29,6 +29,7 @@ _OF_ITEM = {
     "message": "What, where, how often and what to do, in one line.",
     "remedy": "What to do instead.",
     "loop": "The loop that repeats the call, where the source shows one.",
+    "fix": "Whether `agentperf-lint check --fix` can mend it: safe, unsafe (with --unsafe-fixes), or none.",
     "evidence": "What the item rests on.",
     "refuted": "Suspected, but the trace shows that it costs nothing.",
     "reason": "Why it is refuted.",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 
-from agentperf_rules.model import Finding, Step
+from agentperf_rules.model import Edit, Finding, Fix, Step
 
 if TYPE_CHECKING:
     from agentperf_lint.analysis.run import Report
@@ -31,6 +31,20 @@ _MEANINGS = {
         "sink_kind": "What the sink does: sleep, http, file, path, database, ...",
         "statement_line": "First line of the enclosing statement: a noqa comment on any of its lines counts.",
         "statement_end_line": "Last line of the enclosing statement.",
+        "fix": "What --fix would change, null where it cannot do anything.",
+    },
+    "Fix": {
+        "message": "What the fix does.",
+        "safe": "Whether the code means the same afterwards: what is not safe needs --unsafe-fixes.",
+        "edits": "What to change, in the order of the places; none overlaps another.",
+        "module": "A module that must be imported under its own name, empty for none.",
+    },
+    "Edit": {
+        "line": "Line where the replaced text begins, 1-based.",
+        "column": "Column where it begins, 1-based, in characters.",
+        "end_line": "Line where it ends.",
+        "end_column": "Column behind its last character; the same place as where it begins for an insertion.",
+        "content": "What to write there.",
     },
     "Step": {
         "path": "File of this step, like the finding's path.",
@@ -51,7 +65,7 @@ class JsonRenderer:
 def schema() -> dict[str, Any]:
     """The JSON Schema (2020-12) of the output."""
     (reference,), components = msgspec.json.schema_components([list[Finding]], ref_template="#/$defs/{name}")
-    for struct in (Finding, Step):
+    for struct in (Finding, Step, Fix, Edit):
         component = components[struct.__name__]
         component["description"] = (struct.__doc__ or "").partition("\n")[0]
         # Every field is written, also where it has its default.

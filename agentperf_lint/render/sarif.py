@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from agentperf_lint.checklist.runtime_rules import RuntimeRule
     from agentperf_lint.entries import Entry, Related
     from agentperf_rules.base import Rule
-    from agentperf_rules.model import Step
+    from agentperf_rules.model import Fix, Step
 
 SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 FINGERPRINT = "agentperfLint/v1"  # the name of what `agentperf_lint.entries.fingerprints` computes
@@ -104,12 +104,34 @@ def _result(entry: Entry, rule_index: int) -> dict[str, Any]:
     ]
     if flows:
         result["codeFlows"] = flows
+    if entry.fix is not None:
+        result["fixes"] = [_fix(entry.path, entry.fix)]
     if entry.related:
         result["relatedLocations"] = [_related(each, number) for number, each in enumerate(entry.related)]
     if entry.measured is not None and entry.measured.operations:
         result["rank"] = round(100 * entry.measured.share, 2)
         result["occurrenceCount"] = entry.measured.operations
     return result
+
+
+def _fix(path: str, fix: Fix) -> dict[str, Any]:
+    imported = f" (import {fix.module} if it is not)" if fix.module else ""
+    replacements = [
+        {
+            "deletedRegion": {
+                "startLine": edit.line,
+                "startColumn": edit.column,
+                "endLine": edit.end_line,
+                "endColumn": edit.end_column,
+            },
+            "insertedContent": {"text": edit.content},
+        }
+        for edit in fix.edits
+    ]
+    return {
+        "description": _message(fix.message + imported),
+        "artifactChanges": [{"artifactLocation": _artifact(path), "replacements": replacements}],
+    }
 
 
 def _properties(entry: Entry) -> dict[str, Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from agentperf_rules.shapes import RepeatingLoop
 
 Needs = Literal["place", "statement", "path", "loop", "function"]
+FixKind = Literal["sleep", "await", "offload", "function"]
 
 _SHOWN_HOPS = 3
 
@@ -89,6 +90,12 @@ class Rule:
     def reads(self, suspect: Suspect) -> Needs:
         """How much syntax it takes to judge this suspect; less is faster."""
         return self.needs
+
+    def fix_for(self, suspect: Suspect) -> FixKind | None:
+        """What could be done about the suspect by an edit: sleep without blocking, await what it returns, run it in a
+        thread, or hand over the function instead of its result. None: nothing.
+        """
+        return None
 
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
         """How sure the finding is, given its shape; None drops it."""

@@ -67,12 +67,35 @@ class Suspect(msgspec.Struct, frozen=True):
     awaited: bool = False
 
 
+class Edit(msgspec.Struct, frozen=True):
+    """`content` in place of the text between two places; lines and columns are 1-based, columns count characters."""
+
+    line: int
+    column: int
+    end_line: int
+    end_column: int
+    content: str
+
+
+class Fix(msgspec.Struct, frozen=True):
+    """What to change so that a finding is mended, in an imperative and as edits in the order of their places.
+
+    A `safe` one keeps what the code means. `module` is to be imported under its own name, "" for none.
+    """
+
+    message: str
+    safe: bool
+    edits: tuple[Edit, ...]
+    module: str = ""
+
+
 class Finding(msgspec.Struct, frozen=True):
     """What a user reads. `line` and `column` are 1-based, columns count characters.
 
     `path` is relative to the working directory where it lies below it. `function` is a qualified
     name (`Service.fetch`, `<module>` at module level). `chain` has the steps from the async function
     or loop down to the sink. `statement_line`/`statement_end_line` bound the statement, for `# noqa`.
+    `fix` is what `check --fix` would do, None where it cannot do anything.
     """
 
     code: str
@@ -93,3 +116,4 @@ class Finding(msgspec.Struct, frozen=True):
     sink_kind: str = ""
     statement_line: int = 0
     statement_end_line: int = 0
+    fix: Fix | None = None

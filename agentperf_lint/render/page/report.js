@@ -203,6 +203,10 @@
   function body(entry) {
     const item = entry.item;
     const parts = [html("p", { class: "remedy" }, html("b", {}, "Remedy: "), item.remedy)];
+    if (item.fix !== "none") {
+      const options = item.fix === "unsafe" ? "--fix --unsafe-fixes" : "--fix";
+      parts.push(html("p", {}, html("b", {}, "Fix: "), html("code", {}, `agentperf-lint check ${options} ${item.path}`)));
+    }
     if (item.refuted) parts.push(html("p", {}, html("b", {}, "Refuted: "), item.reason));
     parts.push(...measured(item), ...source(entry));
     for (const evidence of item.evidence) parts.push(...(EVIDENCE[evidence.type] || (() => []))(evidence, item));

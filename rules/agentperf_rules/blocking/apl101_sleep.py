@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agentperf_rules.base import Needs, Shape
+from agentperf_rules.base import FixKind, Needs, Shape
 from agentperf_rules.blocking.base import BlockingRule
 from agentperf_rules.model import Confidence, Suspect
 
@@ -77,6 +77,9 @@ async def restart(seconds):
         from agentperf_rules.calls import sleeps_for_zero
 
         return None if sleeps_for_zero(shape.node) else suspect.confidence
+
+    def fix_for(self, suspect: Suspect) -> FixKind | None:
+        return "sleep" if len(suspect.chain) == 1 else super().fix_for(suspect)
 
     def offload(self, suspect: Suspect) -> str:
         return super().offload(suspect) if len(suspect.chain) > 1 else ""

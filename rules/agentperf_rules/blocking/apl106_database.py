@@ -35,6 +35,7 @@ class BlockingDatabase(BlockingRule):
     name = "blocking-database-in-async"
     severity = "high"
     what = "blocking database call"
+    is_shared = False
 
     valid = (
         """\

@@ -32,6 +32,7 @@ class BlockingOrm(BlockingRule):
     name = "blocking-orm-in-async"
     severity = "high"
     what = "blocking ORM query"
+    is_shared = False
 
     valid = (
         """\

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agentperf_rules.base import Rule, Shape, callee
+from agentperf_rules.base import FixKind, Rule, Shape, callee
 from agentperf_rules.model import Confidence, Suspect
 
 
@@ -53,6 +53,9 @@ async def save(report):
     asyncio.to_thread(report.write)  # expect
 """,
     )
+
+    def fix_for(self, suspect: Suspect) -> FixKind | None:
+        return "await"
 
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
         if suspect.awaited:

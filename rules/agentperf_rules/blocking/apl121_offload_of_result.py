@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from agentperf_rules.base import Rule, Shape, callee, via
+from agentperf_rules.base import FixKind, Rule, Shape, callee, via
 from agentperf_rules.model import Suspect
 
 
@@ -55,6 +55,9 @@ async def fetch(url):
     return await asyncio.to_thread(requests.get(url))  # expect
 """,
     )
+
+    def fix_for(self, suspect: Suspect) -> FixKind | None:
+        return "function"
 
     def describe(self, suspect: Suspect, shape: Shape) -> str:
         called = callee(suspect.chain[0].call)

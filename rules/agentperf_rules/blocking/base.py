@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from agentperf_rules.base import Rule, Shape, callee, is_plain, via
+from agentperf_rules.base import FixKind, Rule, Shape, callee, is_plain, via
 from agentperf_rules.model import Suspect
 
 
 class BlockingRule(Rule):
     """A call that holds the event loop, written in an async function or reached through helpers.
 
-    `what` names the call in messages; `offloads` is False where a thread would not help.
+    `what` names the call in messages; `offloads` is False where a thread would not help, `is_shared` where what is
+    called belongs to the thread that made it.
     """
 
     kind = "blocking"
     what: ClassVar[str]
     offloads: ClassVar[bool] = True
+    is_shared: ClassVar[bool] = True
 
     def describe(self, suspect: Suspect, shape: Shape) -> str:
         where = "async function" if suspect.in_async else "function run by the event loop"
@@ -27,6 +29,10 @@ class BlockingRule(Rule):
     def remedy(self, suspect: Suspect, shape: Shape) -> str:
         choices = [part for part in (self.awaitable(suspect), self.offload(suspect)) if part]
         return f"use {' or '.join(choices)}" if choices else "move it out of the async path"
+
+    def fix_for(self, suspect: Suspect) -> FixKind | None:
+        call = suspect.chain[0].call if len(suspect.chain) > 1 else suspect.call
+        return "offload" if self.offloads and self.is_shared and is_plain(callee(call)) else None
 
     def awaitable(self, suspect: Suspect) -> str:
         """The awaitable alternative, empty when there is none."""
