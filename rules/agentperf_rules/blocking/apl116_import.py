@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from agentperf_rules.base import Shape, at_most
 from agentperf_rules.blocking.base import BlockingRule
+from agentperf_rules.model import Confidence, Suspect
 
 
 class BlockingImport(BlockingRule):
     """## What it does
-    Finds `importlib.import_module` and `__import__` in async functions.
+    Finds `importlib.import_module` and `__import__` in async functions. In one that starts things up it is only a
+    possible finding.
 
     ## Why is this bad?
     The first import of a module reads, compiles and runs files. That can take seconds for a large package.
@@ -32,6 +35,7 @@ class BlockingImport(BlockingRule):
     name = "blocking-import-in-async"
     severity = "low"
     what = "blocking import"
+    needs = "path"
 
     valid = (
         """\
@@ -40,6 +44,13 @@ import importlib
 
 async def plugin(name):
     return await asyncio.to_thread(importlib.import_module, name)
+""",
+        """\
+import importlib
+
+async def lifespan(app):
+    importlib.import_module("app.routes")
+    yield
 """,
     )
     invalid = (
@@ -50,3 +61,9 @@ async def plugin(name):
     return importlib.import_module(name)  # expect
 """,
     )
+
+    def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
+        from agentperf_rules.calls import is_built_once
+
+        once = is_built_once(suspect.function, shape)
+        return at_most(suspect.confidence, "possible") if once else suspect.confidence

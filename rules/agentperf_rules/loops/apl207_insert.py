@@ -42,6 +42,26 @@ def prepare(cursor: sqlite3.Cursor):
     )
     invalid = (
         """\
+import sqlite3
+
+def save(cursor: sqlite3.Cursor, rows):
+    for row in rows:
+        cursor.execute("INSERT INTO item VALUES (?, ?)", row)  # expect
+    for id, name in rows:
+        statement = f"update item set name = ? where id = {id}"
+        cursor.execute(statement, (name,))  # expect
+""",
+        """\
+from sqlalchemy import insert, text
+from sqlalchemy.orm import Session
+from app.models import User
+
+def save(session: Session, names):
+    for name in names:
+        session.execute(insert(User).values(name=name))  # expect
+        session.execute(text("delete from old where name = :name"), {"name": name})  # expect
+""",
+        """\
 from django.db import models
 
 class Book(models.Model):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import ClassVar
 
+import msgspec
+
 from agentperf_rules.base import Rule, Shape, at_most, callee, via
 from agentperf_rules.codes import code_for
 from agentperf_rules.model import Finding, Suspect
@@ -35,7 +37,21 @@ class LoopRule(Rule):
             from agentperf_rules.loops.apl208_fan_out import FanOutPerElement
 
             return FanOutPerElement().check(suspect, shape)
-        return self.finding(suspect, replace(shape, loop=verdict.loop), at_most(suspect.confidence, verdict.limit))
+        rule: LoopRule = self
+        if self._runs_a_write(suspect, shape):
+            from agentperf_rules.loops.apl207_insert import InsertInLoop
+
+            rule, suspect = InsertInLoop(), msgspec.structs.replace(suspect, use="")  # which is for reading
+        return rule.finding(suspect, replace(shape, loop=verdict.loop), at_most(suspect.confidence, verdict.limit))
+
+    def _runs_a_write(self, suspect: Suspect, shape: Shape) -> bool:
+        """Whether the statement that is run here writes, which another rule is on."""
+        write = code_for(suspect.sink_kind, "loop", write=True)
+        if len(suspect.chain) > 1 or write in (self.code, code_for(suspect.sink_kind, "loop")):
+            return False
+        from agentperf_rules.writes import is_write
+
+        return is_write(shape)
 
     def describe(self, suspect: Suspect, shape: Shape) -> str:
         where = f"in {suspect.function}{via(suspect.chain)}"
