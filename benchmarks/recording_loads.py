@@ -3,6 +3,7 @@
 `recording_loads.py operations` prints the microseconds per operation of each way to record one, as JSON.
 `recording_loads.py requests` serves rounds: for every line on standard input it handles that many requests and
 prints the seconds of processor time and of wall time that they took.
+`recording_loads.py serve PORT APPLICATION` has uvicorn serve `sqlite` (the same) or `orm` (SQLAlchemy's async session).
 """
 
 from __future__ import annotations
@@ -142,6 +143,18 @@ def _microseconds_to_write(tracer: Any, cursor: sqlite3.Cursor) -> float:
 
 def requests() -> None:
     """Handle requests of a FastAPI application with three SQLite queries each, called as an ASGI server would."""
+    asyncio.run(_serve(_sqlite_application()))
+
+
+def serve(port: int, application: str) -> None:
+    """Serve until a signal comes."""
+    import uvicorn
+
+    app = {"sqlite": _sqlite_application, "orm": _orm_application}[application]()
+    uvicorn.run(app, port=port, log_level="warning")
+
+
+def _sqlite_application() -> Any:
     from fastapi import FastAPI
 
     app = FastAPI()
@@ -161,7 +174,57 @@ def requests() -> None:
         spent = connection.execute("select sum(total) from orders where user = ?", (user,)).fetchone()[0]
         return {"name": name, "spent": spent, "orders": [{"id": order, "total": total} for order, total in orders]}
 
-    asyncio.run(_serve(app))
+    return app
+
+
+def _orm_application() -> Any:
+    from collections.abc import AsyncIterator
+    from contextlib import asynccontextmanager
+
+    from fastapi import FastAPI
+    from sqlalchemy import ForeignKey, Integer, String, select
+    from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
+    from sqlalchemy.orm import DeclarativeBase, mapped_column, relationship, selectinload
+
+    class Base(DeclarativeBase):
+        pass
+
+    class User(Base):
+        __tablename__ = "users"
+        id = mapped_column(Integer, primary_key=True)
+        name = mapped_column(String)
+        orders = relationship("Order")
+
+    class Order(Base):
+        __tablename__ = "orders"
+        id = mapped_column(Integer, primary_key=True)
+        user = mapped_column(ForeignKey("users.id"), index=True)
+        total = mapped_column(Integer)
+
+    engine = create_async_engine(f"sqlite+aiosqlite:///{tempfile.mkdtemp()}/shop.db")
+    make_session = async_sessionmaker(engine)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with engine.begin() as connection:
+            await connection.run_sync(Base.metadata.create_all)
+        async with make_session() as session:
+            session.add_all([User(id=number, name=f"user {number}") for number in range(1_000)])
+            await session.flush()
+            session.add_all([Order(id=number, user=number % 1_000, total=number) for number in range(20_000)])
+            await session.commit()
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+
+    @app.get("/users/{user}")
+    async def read(user: int) -> dict[str, Any]:
+        query = select(User).where(User.id == user).options(selectinload(User.orders))
+        async with make_session() as session:
+            found = (await session.execute(query)).scalar_one()
+            return {"name": found.name, "orders": [{"id": each.id, "total": each.total} for each in found.orders]}
+
+    return app
 
 
 async def _serve(app: Any) -> None:
@@ -198,5 +261,7 @@ async def _request(app: Any, user: int) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "operations":
         print(json.dumps(operations()))
+    elif sys.argv[1] == "serve":
+        serve(int(sys.argv[2]), sys.argv[3])
     else:
         requests()
