@@ -8,35 +8,32 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from agentperf_lint import __version__
+from agentperf_lint.process import (
+    BROKEN_PIPE,
+    CLEAN,
+    ERROR,
+    FINDINGS,
+    INTERRUPTED,
+    Warnings,
+    end_at_once,
+    kept,
+    stop_at_once_when_interrupted,
+)
 
 if TYPE_CHECKING:
     from agentperf_lint.analysis.run import Report
-    from agentperf_lint.checklist.baseline import Baseline
-    from agentperf_lint.checklist.items import Checklist
-    from agentperf_lint.checklist.observed import Scene
     from agentperf_lint.checklist.runtime_rules import RuntimeRule
-    from agentperf_lint.checklist.sources import Sources as TracedSources
-    from agentperf_lint.checklist.trace import Trace
-    from agentperf_lint.config import Config, TraceSettings
-    from agentperf_lint.render.base import Renderer
-    from agentperf_lint.source_lines import Sources
     from agentperf_rules.base import Rule
-    from agentperf_rules.model import Finding
-
-CLEAN, FINDINGS, ERROR, INTERRUPTED, BROKEN_PIPE = 0, 1, 2, 130, 141
 
 _STDIN = "-"
-_LISTED = 3
-_SHOW_CURSOR = b"\x1b[?25h"
 
 
 class _CheckByDefault(click.Group):
@@ -135,22 +132,32 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
 
     Exit code: 0 nothing found, 1 findings, 2 usage, configuration or internal error.
     """
+    from agentperf_lint.checking import (
+        analyzed,
+        hide_known,
+        looked_at,
+        opened,
+        overlay_of,
+        renderer_of,
+        summarize,
+        write_report,
+    )
     from agentperf_lint.checklist.baseline import Baseline
     from agentperf_lint.source_lines import Sources
 
     _check_fix_options(paths, options)
     stdin = _read_stdin(paths, options["stdin_filename"])
-    given, config, root, cache_directory = _looked_at([stdin[0]] if stdin is not None else paths, options)
+    given, config, root, cache_directory = looked_at([stdin[0]] if stdin is not None else paths, options)
     baseline = Baseline.read(Path(config.baseline)) if config.baseline else None
-    warnings = _Warnings(options["quiet"])
-    _stop_at_once_when_interrupted()
+    warnings = Warnings(options["quiet"])
+    stop_at_once_when_interrupted()
 
     def look() -> tuple[Report, int]:
         """What is found, and how much of it the baseline knows."""
-        report = _analyze(given, config, root, cache_directory, stdin)
+        report = analyzed(given, config, root, cache_directory, stdin)
         found = len(report.findings)
         if baseline is not None:
-            _hide_known(report, baseline, Sources(_overlay(stdin)), given, config, options["quiet"])
+            hide_known(report, baseline, Sources(overlay_of(stdin)), given, config, options["quiet"])
         return report, found - len(report.findings)
 
     report, known = look()
@@ -159,16 +166,16 @@ def check(paths: tuple[str, ...], **options: Any) -> int:
 
         files = fixed(report.findings, unsafe=options["unsafe_fixes"])
         if options["diff"]:
-            with _opened(options["output_file"]) as stream:
+            with opened(options["output_file"]) as stream:
                 stream.writelines(each.diff() for each in files)
             tell_problems(files)
             return FINDINGS if report.findings and not options["exit_zero"] else CLEAN
         if write_fixed(files, quiet=options["quiet"]):
             report, known = look()  # lines have moved, and what called what was mended may be innocent now
-    renderer = _renderer(config, options["statistics"], stdin)
-    _write(renderer, report, options["output_file"])
+    renderer = renderer_of(config, options["statistics"], stdin)
+    write_report(renderer, report, options["output_file"])
     if not options["quiet"]:
-        _summarize(report, known)
+        summarize(report, known)
     if report.files == 0 and warnings.count:
         return ERROR
     return FINDINGS if report.findings and not options["exit_zero"] else CLEAN
@@ -185,6 +192,7 @@ def baseline(paths: tuple[str, ...], output_file: str | None, prune: bool, quiet
 
     The file is the configured one, or else .agentperf-baseline.json in the working directory.
     """
+    from agentperf_lint.checking import analyzed, below_working_directory, looked_at, save_baseline
     from agentperf_lint.checklist.baseline import DEFAULT_FILE, Baseline
     from agentperf_lint.entries import entries_of
     from agentperf_lint.render.base import plural
@@ -192,12 +200,12 @@ def baseline(paths: tuple[str, ...], output_file: str | None, prune: bool, quiet
 
     if _STDIN in paths:
         raise click.UsageError("a baseline is written from files, not from standard input.")
-    given, config, root, cache_directory = _looked_at(paths, options)
+    given, config, root, cache_directory = looked_at(paths, options)
     file = Path(output_file or config.baseline or DEFAULT_FILE)
     before = Baseline.read(file) if prune else None
-    _Warnings(quiet)
-    _stop_at_once_when_interrupted()
-    report = _analyze(given, config, root, cache_directory, None)
+    Warnings(quiet)
+    stop_at_once_when_interrupted()
+    report = analyzed(given, config, root, cache_directory, None)
     if report.files == 0:
         raise click.ClickException("No Python files found under the given paths, so no baseline was written.")
     entries = entries_of(report.findings, Sources())
@@ -208,9 +216,9 @@ def baseline(paths: tuple[str, ...], output_file: str | None, prune: bool, quiet
     found = sum(not known.is_observed for known in after.known)
     if before is None and file.exists():
         after = after.with_observed(Baseline.read(file).known)
-    _save(after)
+    save_baseline(after)
     if not quiet:
-        click.echo(f"Wrote {plural(found, 'finding')} to {_below_working_directory(file)}", err=True)
+        click.echo(f"Wrote {plural(found, 'finding')} to {below_working_directory(file)}", err=True)
     return CLEAN
 
 
@@ -316,18 +324,26 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     from agentperf_lint.checklist.trace import Trace, read_traces
     from agentperf_lint.config import budgets_of
     from agentperf_lint.project import find_project
+    from agentperf_lint.reporting import (
+        joinable,
+        show_checklist,
+        show_comparison,
+        trace_settings,
+        without_known_items,
+        write_observed,
+    )
 
     given = [Path(path) for path in paths]
     config_file = Path(options["config_file"]) if options["config_file"] else None
     project = find_project(given, config_file=config_file, isolated=options["isolated"])
-    settings = _trace_settings(project.config, options)
-    _Warnings(quiet=False)
+    settings = trace_settings(project.config, options)
+    Warnings(quiet=False)
     runs = [read_traces([file]) for file in options["compare"] or ()] or [read_traces(traces) if traces else Trace()]
     cache_directory = None if options["no_cache"] else project.cache_directory
     bases = [*(str(path) for path in given), str(project.root), "."]
     build = partial(
         build_checklist,
-        findings=_joinable(given, project.config, project.root, cache_directory),
+        findings=joinable(given, project.config, project.root, cache_directory),
         min_confidence=project.config.min_confidence,
         mappings=options["mappings"],
         bases=bases,
@@ -336,14 +352,14 @@ def report(paths: tuple[str, ...], traces: tuple[str, ...], **options: Any) -> i
     )
     sources = Sources(options["mappings"], bases)
     if options["compare"]:
-        return _compare(runs[0], runs[1], settings, build, sources, options)
+        return show_comparison(runs[0], runs[1], settings, build, sources, options)
     budgets = budgets_of(project.config)
     checklist = build(runs[0], settings, budgets=budgets, config_file=project.config.file or "")
     if options["write_baseline"]:
-        return _write_observed(checklist, Path(options["write_baseline"]))
+        return write_observed(checklist, Path(options["write_baseline"]))
     if options["baseline"]:
-        checklist = _without_known_items(checklist, options["baseline"], runs[0], sources, given, project.config)
-    return _show_checklist(checklist, Scene(runs[0], settings, sources), options)
+        checklist = without_known_items(checklist, options["baseline"], runs[0], sources, given, project.config)
+    return show_checklist(checklist, Scene(runs[0], settings, sources), options)
 
 
 def _read_by(reader: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -400,6 +416,7 @@ def load(target: str, output_format: str, output_file: str | None, poisson: bool
 
     Exit code: 0 passed, 1 a budget is exceeded or no request succeeded, 2 wrong usage, 130 interrupted.
     """
+    from agentperf_lint.checking import opened
     from agentperf_lint.load_command import LoadOptions, budgets_for, run_load, threads_run_on, write_run
     from agentperf_lint.project import find_project
 
@@ -409,13 +426,13 @@ def load(target: str, output_format: str, output_file: str | None, poisson: bool
     ).config
     options["budgets"] = (*options["budgets"], *budgets_for(target, config))
     arrivals: Any = "poisson" if poisson else "constant"
-    with _opened(output_file) as stream:
+    with opened(output_file) as stream:
         run = run_load(LoadOptions(target=target, arrivals=arrivals, **options), sys.stderr)
         write_run(run, "json" if output_file else output_format, stream)
     if output_file:
         write_run(run, output_format, sys.stdout)
     if threads_run_on():
-        _kept.append(run)  # the interpreter would wait for them
+        kept.append(run)  # the interpreter would wait for them
     if run.result["interrupted"]:
         return INTERRUPTED
     return CLEAN if run.passes else FINDINGS
@@ -465,7 +482,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         with cli.make_context("agentperf-lint", list(sys.argv[1:] if arguments is None else arguments)) as context:
             code = cli.invoke(context)
         sys.stdout.flush()
-        _end_at_once(code)
+        end_at_once(code)
     except click.exceptions.Exit as request:
         code = request.exit_code
     except click.ClickException as error:
@@ -481,16 +498,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = ERROR
         _explain(error)
     sys.exit(code)
-
-
-_kept: list[object] = []
-
-
-def _end_at_once(code: int) -> None:
-    """Ends the process where something is left that would take its time, which is of no use to anyone."""
-    if _kept:
-        sys.stderr.flush()
-        os._exit(code)
 
 
 def _explain(error: Exception) -> None:
@@ -516,67 +523,6 @@ def _explain(error: Exception) -> None:
     )
 
 
-class _Warnings:
-    """Shows what the analysis warns of on standard error, and counts it."""
-
-    def __init__(self, quiet: bool) -> None:
-        import logging
-
-        self.count = 0
-        self._quiet = quiet
-        handler = logging.Handler(logging.WARNING)
-        handler.emit = self._emit  # type: ignore[method-assign]  # a subclass would load logging at start-up
-        logger = logging.getLogger("agentperf_lint")
-        logger.handlers = [handler]
-        logger.propagate = False
-
-    def _emit(self, record: Any) -> None:
-        self.count += 1
-        if not self._quiet:
-            click.echo(f"warning: {record.getMessage()}", err=True)
-
-
-def _stop_at_once_when_interrupted() -> None:
-    """Ends this process and its workers on SIGINT and SIGTERM, wherever it is.
-
-    An exception would be swallowed in a callback, or leave a pool half started, and a worker would first finish its
-    piece of work. The cache is a database that stands this.
-    """
-    import multiprocessing
-    import signal
-
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        return
-    parent = os.getpid()
-
-    def stop(signum: int, frame: object) -> NoReturn:
-        code = INTERRUPTED if signum == signal.SIGINT else 128 + signum
-        if os.getpid() == parent:
-            for child in multiprocessing.active_children():
-                child.terminate()
-            if sys.stderr.isatty():
-                os.write(sys.stderr.fileno(), _SHOW_CURSOR)  # which the progress bar hides
-        os._exit(code)
-
-    signal.signal(signal.SIGINT, stop)
-    signal.signal(signal.SIGTERM, stop)
-
-
-def _looked_at(paths: Sequence[str], options: dict[str, Any]) -> tuple[list[Path], Config, Path, Path | None]:
-    """The paths to report on, the configuration, the project's root, and where the cache is kept if anywhere."""
-    from agentperf_lint.config import override
-    from agentperf_lint.project import find_project
-
-    given = [Path(path) for path in paths or (".",)]
-    config_file = options["config_file"]
-    project = find_project(given, config_file=Path(config_file) if config_file else None, isolated=options["isolated"])
-    config = override(project.config, **_overrides(project.config, options))
-    if options["force_exclude"]:
-        given = _without_excluded(given, project.root, config)
-    cache_directory = Path(options["cache_dir"]) if options["cache_dir"] else project.cache_directory
-    return given, config, project.root, None if options["no_cache"] else cache_directory
-
-
 def _read_stdin(paths: tuple[str, ...], filename: str | None) -> tuple[str, bytes] | None:
     if _STDIN not in paths:
         if filename is not None:
@@ -585,46 +531,6 @@ def _read_stdin(paths: tuple[str, ...], filename: str | None) -> tuple[str, byte
     if len(paths) > 1:
         raise click.UsageError("`-` cannot be combined with other paths.")
     return filename or "stdin", sys.stdin.buffer.read()
-
-
-def _overrides(config: Config, options: dict[str, Any]) -> dict[str, Any]:
-    """What the command line sets, by the names of the settings; None where it says nothing."""
-    from agentperf_lint.config import parse_per_file_ignores
-
-    direct = ("select", "ignore", "exclude", "min_severity", "min_confidence", "output_format", "baseline", "jobs")
-    overrides = {name: options.get(name) for name in direct}
-    for name in ("extend_select", "extend_exclude"):
-        if options[name]:
-            overrides[name] = (*getattr(config, name), *options[name])
-    if options["per_file_ignores"]:
-        overrides["per_file_ignores"] = parse_per_file_ignores(options["per_file_ignores"])
-    return overrides
-
-
-def _without_excluded(paths: list[Path], root: Path, config: Config) -> list[Path]:
-    from agentperf_lint.analysis.sources import is_excluded
-
-    return [path for path in paths if not is_excluded(path, root=root, exclude=config.all_excluded())]
-
-
-def _analyze(
-    paths: list[Path], config: Config, root: Path, cache_directory: Path | None, stdin: tuple[str, bytes] | None
-) -> Report:
-    from agentperf_lint.analysis.filtering import check_codes
-    from agentperf_lint.analysis.run import analyze
-    from agentperf_lint.render.progress_bar import progress_on
-
-    check_codes(config)  # before the work, not after it
-    return analyze(
-        paths,
-        config,
-        root=root,
-        jobs=config.jobs,
-        cache_dir=cache_directory,
-        stdin=stdin,
-        progress=progress_on(sys.stderr),
-        keep=_kept.append,
-    )
 
 
 def _check_report_options(traces: Sequence[str], options: dict[str, Any]) -> None:
@@ -646,124 +552,6 @@ def _check_report_options(traces: Sequence[str], options: dict[str, Any]) -> Non
             raise click.UsageError(f"--{name.replace('_', '-')} is not for --compare.")
 
 
-def _show_checklist(checklist: Checklist, scene: Scene, options: dict[str, Any]) -> int:
-    from agentperf_lint.render import checklist_renderer_for
-
-    renderer = checklist_renderer_for(options["output_format"], scene, options["group_by"])
-    with _opened(options["output_file"]) as stream:
-        renderer.render(checklist.shown(only=options["only"], top=options["top"]), stream)
-    return FINDINGS if checklist.has_observations() and not options["exit_zero"] else CLEAN
-
-
-def _compare(
-    before: Trace,
-    after: Trace,
-    settings: TraceSettings,
-    build: Callable[[Trace, TraceSettings], Checklist],
-    traced: TracedSources,
-    options: dict[str, Any],
-) -> int:
-    from agentperf_lint.checklist.compare import compare
-    from agentperf_lint.render.comparison import write_comparison
-    from agentperf_lint.source_lines import Sources
-
-    comparison = compare(before, after, settings, build, traced)
-    with _opened(options["output_file"]) as stream:
-        write_comparison(comparison, options["output_format"], Sources(), stream)
-    return FINDINGS if comparison.regressions and not options["exit_zero"] else CLEAN
-
-
-def _write_observed(checklist: Checklist, file: Path) -> int:
-    """Writes what was observed into a baseline, of which the findings of `check` stay."""
-    from agentperf_lint.checklist.baseline import Baseline
-    from agentperf_lint.checklist.known_items import observed_baseline
-    from agentperf_lint.render.base import plural
-
-    observed = observed_baseline(checklist, file)
-    _save(observed.with_findings(Baseline.read(file).known) if file.exists() else observed)
-    click.echo(f"Wrote {plural(len(observed.known), 'item')} to {_below_working_directory(file)}", err=True)
-    return CLEAN
-
-
-def _save(baseline: Baseline) -> None:
-    try:
-        baseline.write()
-    except OSError as error:
-        raise click.FileError(str(baseline.file), hint=error.strerror or str(error)) from error
-
-
-def _without_known_items(
-    checklist: Checklist, file: str, trace: Trace, traced: TracedSources, given: Sequence[Path], config: Config
-) -> Checklist:
-    """`checklist` less what the baseline in `file` knows; says on standard error what it knows in vain."""
-    from agentperf_lint.checklist.baseline import Baseline
-    from agentperf_lint.checklist.known_items import without_known
-    from agentperf_lint.render.base import plural
-
-    hidden = without_known(checklist, Baseline.read(Path(file)), trace, traced, given, config)
-    if hidden.expired:
-        occur = "occurs" if len(hidden.expired) == 1 else "occur"
-        places = ", ".join(f"{known.path} {known.code} {known.source!r}" for known in hidden.expired[:_LISTED])
-        more = f" and {len(hidden.expired) - _LISTED} more" if len(hidden.expired) > _LISTED else ""
-        count = plural(len(hidden.expired), "entry", "entries")
-        click.echo(f"{count} of the baseline no longer {occur}: {places}{more}", err=True)
-    return hidden.checklist
-
-
-def _trace_settings(config: Config, options: dict[str, Any]) -> TraceSettings:
-    import msgspec
-
-    given = {name: options[name] for name in ("min_operations", "min_duplicates", "detector", "max_regression")}
-    return msgspec.structs.replace(config.trace, **{name: value for name, value in given.items() if value is not None})
-
-
-def _joinable(paths: list[Path], config: Config, root: Path, cache_directory: Path | None) -> list[Finding]:
-    """The findings in `paths`, possible ones too: what a trace confirms has happened."""
-    from agentperf_lint.config import override
-
-    if not paths:
-        return []
-    _stop_at_once_when_interrupted()
-    return _analyze(paths, override(config, min_confidence="possible"), root, cache_directory, None).findings
-
-
-def _renderer(config: Config, statistics: bool, stdin: tuple[str, bytes] | None) -> Renderer:
-    from agentperf_lint.render import renderer_for, statistics_renderer_for
-
-    if statistics:
-        return statistics_renderer_for(config.output_format)
-    return renderer_for(config.output_format, _overlay(stdin))
-
-
-def _overlay(stdin: tuple[str, bytes] | None) -> dict[str, bytes] | None:
-    return dict([stdin]) if stdin is not None else None
-
-
-def _below_working_directory(file: Path) -> Path:
-    """`file` as a user in the working directory would name it."""
-    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
-
-
-def _hide_known(
-    report: Report, baseline: Baseline, sources: Sources, given: Sequence[Path], config: Config, quiet: bool
-) -> None:
-    """Takes what the baseline knows out of `report`, and says on standard error what it knows in vain."""
-    from agentperf_lint.entries import entries_of
-    from agentperf_lint.render.base import plural
-
-    is_new, unmatched = baseline.compare(entries_of(report.findings, sources))
-    report.findings = [finding for finding, new in zip(report.findings, is_new) if new]
-    expired = len(baseline.expired(unmatched, given, config))
-    if expired and not quiet:
-        occur = "occurs" if expired == 1 else "occur"
-        command = f"agentperf-lint baseline --prune -o {_below_working_directory(baseline.file)}"
-        click.echo(
-            f"{plural(expired, 'entry', 'entries')} of the baseline no longer {occur}; run `{command}` to drop "
-            f"{'it' if expired == 1 else 'them'}",
-            err=True,
-        )
-
-
 def _check_fix_options(paths: Sequence[str], options: dict[str, Any]) -> None:
     """Raises UsageError for options that do not go together."""
     if options["fix"] and options["diff"]:
@@ -772,47 +560,3 @@ def _check_fix_options(paths: Sequence[str], options: dict[str, Any]) -> None:
         raise click.UsageError("--unsafe-fixes is for --fix and --diff.")
     if _STDIN in paths and (options["fix"] or options["diff"]):
         raise click.UsageError("what comes from standard input cannot be fixed.")
-
-
-def _write(renderer: Renderer, report: Report, output_file: str | None) -> None:
-    with _opened(output_file) as stream:
-        renderer.render(report, stream)
-
-
-@contextmanager
-def _opened(output_file: str | None) -> Iterator[TextIO]:
-    """The file to write to, standard output without a name."""
-    if output_file is None:
-        yield sys.stdout
-        sys.stdout.flush()
-        return
-    try:
-        with open(output_file, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            yield stream
-    except OSError as error:
-        raise click.FileError(output_file, hint=error.strerror or str(error)) from error
-
-
-def _summarize(report: Report, hidden: int) -> None:
-    from agentperf_lint.render.base import plural
-
-    if report.files == 0:
-        click.echo("warning: No Python files found under the given paths", err=True)
-        return
-    found = f"Found {plural(len(report.findings), 'finding')}" if report.findings else "No findings"
-    known = f", {hidden:,} more in the baseline" if hidden else ""
-    seconds = sum(report.seconds.values())
-    fixes = _fixes_told(report)
-    click.echo(f"{found} in {plural(report.files, 'file')}{known} ({seconds:.1f} s){fixes}", err=True)
-
-
-def _fixes_told(report: Report) -> str:
-    """How many findings can be mended by which options."""
-    fixes = [finding.fix for finding in report.findings if finding.fix is not None]
-    safe = sum(fix.safe for fix in fixes)
-    parts = []
-    if safe:
-        parts.append(f"{safe:,} can be mended with --fix")
-    if len(fixes) > safe:
-        parts.append(f"{len(fixes) - safe:,}{' more' if safe else ' can be mended'} with --fix --unsafe-fixes")
-    return "".join(f", {part}" for part in parts)
