@@ -22,7 +22,7 @@ from agentperf_lint.render import entry_renderer_for, renderer_for
 from agentperf_lint.render.markdown import LIMIT, MarkdownRenderer
 from agentperf_lint.source_lines import Sources
 from agentperf_rules import builtin_rules
-from agentperf_rules.model import Step
+from agentperf_rules.model import Edit, Fix, Step
 
 API = "import time\nasync def wait():\n    time.sleep(1)\n"
 CHAIN = (
@@ -181,6 +181,20 @@ def test_sarif_chains_are_code_flows():
     assert uri.isascii()
     assert unquote(uri) == "app/ütil #1.py"
     assert "#" not in uri
+
+
+def test_sarif_has_the_fixes():
+    edits = (Edit(2, 5, 2, 15, "asyncio.sleep"), Edit(2, 5, 2, 5, "await "))
+    plain, mended = sarif(finding(), finding(line=2, fix=Fix("await {it}", True, edits, "asyncio")))["results"]
+    assert "fixes" not in plain
+    (fix,) = mended["fixes"]
+    assert fix["description"]["text"] == "await {{it}} (import asyncio if it is not)"
+    (change,) = fix["artifactChanges"]
+    assert change["artifactLocation"] == mended["locations"][0]["physicalLocation"]["artifactLocation"]
+    assert change["replacements"][0] == {
+        "deletedRegion": {"startLine": 2, "startColumn": 5, "endLine": 2, "endColumn": 15},
+        "insertedContent": {"text": "asyncio.sleep"},
+    }
 
 
 def test_sarif_files_outside_the_root_have_absolute_uris(tmp_path_factory):
