@@ -150,7 +150,7 @@ def _of_histogram(source: str, budget: Budget, value: float, times: Histogram, c
     if budget.measure != "mean" and budget.measure not in QUANTILES:
         return Measurement(source, value, count)
     over = round(times.share_above(budget.limit) * times.count)
-    return Measurement(source, value, count, over, over * max(0.0, value - budget.limit))
+    return Measurement(source, value, count, over, times.excess_above(budget.limit))
 
 
 def _of_loads(budget: Budget, loads: Iterable[Load]) -> Iterator[Measurement]:

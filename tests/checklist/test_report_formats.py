@@ -205,7 +205,11 @@ def test_what_happened_outside_the_application_has_no_place(output_format, tmp_p
     if output_format == "gitlab":
         assert {issue["location"]["path"] for issue in json.loads(text)} == {"."}
     if output_format == "junit":
-        assert len(list(ElementTree.fromstring(text).iter("failure"))) == 2
+        suites = ElementTree.fromstring(text)
+        assert len(list(suites.iter("failure"))) == 2
+        assert {suite.get("name") for suite in suites.iter("testsuite")} == {"outside the application"}
+        assert not [case for case in suites.iter("testcase") if case.get("file") is not None]
+    assert ":0" not in text.replace("<unknown>:0", "") or output_format in ("sarif", "gitlab")
 
 
 def test_markdown_fits_into_a_comment(app, tmp_path):
