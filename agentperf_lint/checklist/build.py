@@ -82,7 +82,7 @@ def _merged(observed: list[Observed], others: Sequence[Observed]) -> list[Observ
     for each in others:
         item = each.item
         own = by_line.get((item.path, item.line)) if each.by_line else by_function.get((item.path, item.function))
-        if own is None or item.kind == "memory":
+        if own is None or item.kind == "memory" or not item.path:
             if each.notable:
                 merged.append(each)
             continue
