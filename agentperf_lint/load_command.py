@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import importlib
 import json
 import os
@@ -94,11 +93,7 @@ def budget_of_load(text: str) -> Budget:
 
 def budgets_for(target: str, config: Settings) -> tuple[Budget, ...]:
     """The budgets of the configuration that a load test of `target` can check."""
-    return tuple(
-        budget
-        for budget in budgets_of(config)
-        if budget.measure in _MEASURED and (not budget.scope or fnmatch.fnmatchcase(target, budget.scope))
-    )
+    return tuple(budget for budget in budgets_of(config) if budget.measure in _MEASURED and budget.is_for(target))
 
 
 def run_load(options: LoadOptions, progress: TextIO) -> LoadRun:

@@ -206,6 +206,45 @@ def test_an_unknown_kind() -> None:
     assert "'slowness'" in done.stderr or "slowness" in done.stderr
 
 
+def test_a_test_answers_for_its_own_requests_only(project: Path) -> None:
+    """Not for those of others, nor for how many there are or are meant to fail."""
+    (project / "pyproject.toml").write_text(
+        '[tool.agentperf-lint.budgets]\nmax = "200ms"\nerror-rate = 0\nthroughput = 1000\n', encoding="utf-8"
+    )
+    (project / "test_served.py").write_text(
+        textwrap.dedent(
+            """
+            import asyncio
+            import sqlite3
+            from starlette.applications import Starlette
+            from starlette.responses import PlainTextResponse
+            from starlette.routing import Route
+            from starlette.testclient import TestClient
+
+            def get(seconds, status=200):
+                async def handle(request):
+                    await asyncio.sleep(seconds)
+                    return PlainTextResponse("done", status)
+                assert TestClient(Starlette(routes=[Route("/", handle)])).get("/").status_code == status
+
+            def test_slow():
+                get(0.25)
+
+            def test_fast():
+                sqlite3.connect(":memory:").execute("select 1").connection.close()
+                get(0)
+                get(0, 503)
+            """
+        ),
+        encoding="utf-8",
+    )
+    done = run_tests("--agentperf-fail=budget", "test_served.py")
+    told = [line for line in done.stdout.splitlines() if "APL505" in line]
+    assert [line.partition(" is ")[0] for line in told] == ["test_served.py::test_slow: APL505 pyproject.toml:2 max"], (
+        done.stdout
+    )
+
+
 def test_budgets_of_the_requests_of_a_test(project: Path) -> None:
     (project / "pyproject.toml").write_text(
         '[tool.agentperf-lint.budgets]\nqueries-per-request = 3\np95 = "60s"\n', encoding="utf-8"

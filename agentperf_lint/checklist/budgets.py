@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
@@ -71,13 +70,9 @@ def _of_scope(budget: Budget) -> str:
     return f" of {budget.scope}" if budget.scope else ""
 
 
-def _matches(scope: str, *names: str) -> bool:
-    return any(name == scope or fnmatch.fnmatchcase(name, scope) for name in names)
-
-
 def _of_units(budget: Budget, units: Sequence[Unit], spending: Spending) -> Iterator[Measurement]:
     if budget.scope:
-        chosen = [unit for unit in units if _matches(budget.scope, unit.name, f"{unit.kind} {unit.name}")]
+        chosen = [unit for unit in units if budget.is_for(unit.name, f"{unit.kind} {unit.name}")]
     else:
         chosen = [unit for unit in units if unit.is_request] or [unit for unit in units if unit.kind not in _APART]
     if not chosen:
@@ -119,7 +114,7 @@ def _of_profiles(budget: Budget, profiles: Iterable[Profile]) -> Iterator[Measur
     """Operations of the name; of all of them only what is counted per execution: they need not be requests."""
     for profile in profiles:
         for operation in profile.operations:
-            if budget.scope and not _matches(budget.scope, operation.name):
+            if not budget.is_for(operation.name):
                 continue
             value = _of_operation(budget.measure, operation, bool(budget.scope))
             if value is not None and operation.executions:
@@ -150,12 +145,12 @@ def _of_histogram(source: str, budget: Budget, value: float, times: Histogram, c
     if budget.measure != "mean" and budget.measure not in QUANTILES:
         return Measurement(source, value, count)
     over = round(times.share_above(budget.limit) * times.count)
-    return Measurement(source, value, count, over, over * max(0.0, value - budget.limit))
+    return Measurement(source, value, count, over, times.excess_above(budget.limit))
 
 
 def _of_loads(budget: Budget, loads: Iterable[Load]) -> Iterator[Measurement]:
     for load in loads:
-        if budget.scope and not _matches(budget.scope, load.run.target):
+        if not budget.is_for(load.run.target):
             continue
         values: Mapping[str, float] = {"error-rate": load.run.error_rate, "throughput": load.run.throughput}
         value = values.get(budget.measure, _of_times(budget.measure, load.duration))

@@ -53,9 +53,11 @@ def build_checklist(
     observed = _merged([*clusters, *stall_items(scene)], bottleneck_items(scene))
     for found in profile_items(scene, profiles):
         observed = _merged(observed, found)
+    started = _started(trace, profiles)
     judged = judge(budgets, trace, profiles, loads, config_file)
-    items = ranked([*joined(scene, observed, findings, min_confidence), *memory_items(trace), *judged.items])
-    notes = (*trace.notes, *scene.notes, *judged.notes, *_notes_on_sources(scene, profiles))
+    joint = joined(scene, observed, findings, min_confidence, started)
+    items = ranked([*joint, *memory_items(trace), *judged.items])
+    notes = (*trace.notes, *scene.notes, *judged.notes, *_notes_on_sources(scene, started))
     told = next((profile for profile in profiles if profile.operations), None)
     summary = msgspec.structs.replace(
         _summary(trace, items),
@@ -80,7 +82,7 @@ def _merged(observed: list[Observed], others: Sequence[Observed]) -> list[Observ
     for each in others:
         item = each.item
         own = by_line.get((item.path, item.line)) if each.by_line else by_function.get((item.path, item.function))
-        if own is None or item.kind == "memory":
+        if own is None or item.kind == "memory" or not item.path:
             if each.notable:
                 merged.append(each)
             continue
@@ -90,15 +92,19 @@ def _merged(observed: list[Observed], others: Sequence[Observed]) -> list[Observ
     return merged
 
 
-def _notes_on_sources(scene: Scene, profiles: Sequence[Profile]) -> list[str]:
+def _started(trace: Trace, profiles: Sequence[Profile]) -> float:
+    """When the first of what was measured began, in seconds since 1970; infinite where none says so."""
+    traces = [piece.header.wall_start for piece in trace.pieces]
+    return min([*traces, *(profile.started for profile in profiles if profile.started)], default=math.inf)
+
+
+def _notes_on_sources(scene: Scene, started: float) -> list[str]:
     notes = []
     missing = sorted(scene.sources.missing)
     if missing:
         more = f" and {len(missing) - _SHOWN_FILES} more" if len(missing) > _SHOWN_FILES else ""
         shown = ", ".join(missing[:_SHOWN_FILES])
         notes.append(f"source not found, judged by the trace alone: {shown}{more} (--map PREFIX=DIRECTORY may help)")
-    starts = [piece.header.wall_start for piece in scene.trace.pieces]
-    started = min([*starts, *(profile.started for profile in profiles if profile.started)], default=math.inf)
     edited = sorted(path for path in scene.sources.read if _changed_after(path, started))
     if edited:
         more = f" and {len(edited) - _SHOWN_FILES} more" if len(edited) > _SHOWN_FILES else ""

@@ -19,9 +19,11 @@ from agentperf_lint.checklist.items import (
     GapEvidence,
     Item,
     Kind,
+    MemoryEvidence,
     Status,
     Summary,
 )
+from agentperf_lint.checklist.memory import LEAST_GROWTH, LEAST_SHARE
 from agentperf_lint.checklist.sources import Sources as TracedSources
 from agentperf_lint.checklist.sources import plain_name, shown_path
 from agentperf_lint.checklist.statements import meaning_of
@@ -44,12 +46,16 @@ _ORDER: tuple[Verdict, ...] = ("new", "worse", "same", "better", "not_run", "fix
 
 
 class Figures(msgspec.Struct, frozen=True):
-    """What an item cost in one run; `roots` is the number of roots that the figures are divided by."""
+    """What an item cost in one run; `roots` is the number of roots that the figures are divided by.
+
+    `bytes_per_second` is what the memory of a process grew by, 0 for other kinds.
+    """
 
     roots: int
     operations_per_root: float
     seconds_per_root: float
     worst_seconds: float
+    bytes_per_second: float = 0.0
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -107,7 +113,9 @@ def compare(before: Trace, after: Trace, settings: TraceSettings, build: Build, 
 def figures_of(item: Item) -> Figures:
     """The costs of `item` per root."""
     roots = max(item.of_roots, item.roots, 1)
-    return Figures(roots, item.operations / roots, item.total_seconds / roots, item.worst_seconds)
+    growth = _growth(item)
+    rate = growth.grown_bytes / growth.seconds if growth is not None and growth.seconds else 0.0
+    return Figures(roots, item.operations / roots, item.total_seconds / roots, item.worst_seconds, rate)
 
 
 def verdict_of(kind: Kind, before: Figures, after: Figures) -> Verdict:
@@ -118,6 +126,9 @@ def verdict_of(kind: Kind, before: Figures, after: Figures) -> Verdict:
     operations = after.operations_per_root - before.operations_per_root
     if kind in _COUNTED and abs(operations) >= max(NOISE_OPERATIONS, NOISE_SHARE * before.operations_per_root):
         return "worse" if operations > 0 else "better"
+    growth = after.bytes_per_second - before.bytes_per_second
+    if abs(growth) > NOISE_SHARE * before.bytes_per_second:
+        return "worse" if growth > 0 else "better"
     return "same"
 
 
@@ -127,7 +138,9 @@ def _exceeds(kind: Kind, before: Figures, after: Figures, budget: float) -> bool
     if seconds >= NOISE_SECONDS and seconds > budget * before.seconds_per_root:
         return True
     operations = after.operations_per_root - before.operations_per_root
-    return kind in _COUNTED and operations >= NOISE_OPERATIONS and operations > budget * before.operations_per_root
+    if kind in _COUNTED and operations >= NOISE_OPERATIONS and operations > budget * before.operations_per_root:
+        return True
+    return after.bytes_per_second - before.bytes_per_second > budget * before.bytes_per_second
 
 
 def _measured(checklist: Checklist) -> list[Item]:
@@ -246,8 +259,18 @@ def _change(before: Item | None, after: Item | None, budget: float, ran_before_o
 
 
 def _counts_as_new(item: Item, figures: Figures) -> bool:
-    """A stall or slow operation now and then is the machine's; a new N+1 is the code's, however fast."""
+    """A stall or slow operation now and then is the machine's; a new N+1 is the code's, however fast.
+
+    So is memory that grows, unless it may have grown nearly as much before.
+    """
+    growth = _growth(item)
+    if growth is not None:
+        return growth.grown_bytes >= max(LEAST_GROWTH, LEAST_SHARE * growth.before_bytes) / _LOWERED
     return item.kind in _COUNTED or figures.seconds_per_root >= NOISE_SECONDS
+
+
+def _growth(item: Item) -> MemoryEvidence | None:
+    return next((each for each in item.evidence if isinstance(each, MemoryEvidence)), None)
 
 
 def _rank(change: Change) -> tuple[bool, int, float, str, int]:

@@ -54,7 +54,7 @@ def _own_line(sources: Sources, item: Item) -> str:
 
 
 def _has_file(path: str) -> bool:
-    """Not what lies in no file: `<frozen importlib._bootstrap>`, `<unknown>`."""
+    """Not what lies in no file: `<frozen importlib._bootstrap>`."""
     return bool(path) and not path.startswith("<")
 
 

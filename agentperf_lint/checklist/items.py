@@ -167,6 +167,11 @@ class MemoryEvidence(msgspec.Struct, frozen=True, tag_field="type", tag="memory"
     objects: int = 0
     pid: int = 0
 
+    @property
+    def grown_bytes(self) -> int:
+        """What it grew by."""
+        return self.after_bytes - self.before_bytes
+
 
 Evidence = (
     ClusterEvidence

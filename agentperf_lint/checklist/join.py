@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -23,13 +24,19 @@ _HARDLY_REPEATED = 2  # operations in one root
 
 
 def joined(
-    scene: Scene, observed: Sequence[Observed], findings: Sequence[Finding], min_confidence: Confidence
+    scene: Scene,
+    observed: Sequence[Observed],
+    findings: Sequence[Finding],
+    min_confidence: Confidence,
+    started: float = math.inf,
 ) -> list[Item]:
     """The items of a checklist: confirmed, observed and suspected ones.
 
+    What was measured began at `started` (seconds since 1970): files that are younger may have other lines.
+
     `findings` may hold possible ones: these are joined, but not shown alone unless `min_confidence` says so.
     """
-    matching = _Matching(scene, findings)
+    matching = _Matching(scene, findings, started)
     items = []
     used: set[int] = set()
     for each in observed:
@@ -55,14 +62,13 @@ def _family_of(item: Item) -> str | None:
 class _Matching:
     """Finds the findings that speak of the place of an item."""
 
-    def __init__(self, scene: Scene, findings: Sequence[Finding]) -> None:
+    def __init__(self, scene: Scene, findings: Sequence[Finding], started: float) -> None:
         self.scene = scene
+        self.started = started
         self.findings = findings
         self.by_path: dict[str, list[int]] = defaultdict(list)
         for index, finding in enumerate(findings):
             self.by_path[finding.path].append(index)
-        started = [piece.header.wall_start for piece in scene.trace.pieces]
-        self.started = min(started, default=0.0)
 
     def of(self, observed: Observed) -> list[int]:
         """Indices of the findings at one of the item's frames, or else in its loop."""
@@ -71,8 +77,8 @@ class _Matching:
         found = [index for frame in frames for index in self._at(frame, family)]
         if not found:
             found = self._in_loop(observed.item, family)
-        if not found and frames:
-            found = self._in_edited(observed.frames[0], family)
+        if not found and frames and (not observed.by_line or self._is_edited(observed.frames[0])):
+            found = self._in_function(observed.frames[0], family)
         return list(dict.fromkeys(found))
 
     def _of_family(self, path: str, family: str | None) -> Iterable[int]:
@@ -102,14 +108,16 @@ class _Matching:
             if self.findings[index].line in lines and self.findings[index].function == item.loop.function
         ]
 
-    def _in_edited(self, frame: Frame, family: str | None) -> list[int]:
-        """The only finding of its family in the function, when the file has changed since it was traced."""
-        path, _, function = frame
+    def _is_edited(self, frame: Frame) -> bool:
+        """Whether the file has changed since it was measured."""
         try:
-            if os.stat(path).st_mtime <= self.started:
-                return []
+            return os.stat(frame[0]).st_mtime > self.started
         except OSError:
-            return []
+            return False
+
+    def _in_function(self, frame: Frame, family: str | None) -> list[int]:
+        """The only finding of its family in the function."""
+        path, _, function = frame
         found = [
             index
             for index in self._of_family(shown_path(path), family)

@@ -15,8 +15,8 @@ from agentperf_lint.checklist.trace import NANOSECONDS, Piece, Trace
 _MEGABYTE = 1 << 20
 _PARTS = 4
 _LEAST_SAMPLES = 8 * _PARTS
-_LEAST_GROWTH = 32 * _MEGABYTE  # bytes
-_LEAST_SHARE = 0.2  # of what there was in the first part
+LEAST_GROWTH = 32 * _MEGABYTE  # bytes
+LEAST_SHARE = 0.2  # of what there was in the first part
 _LEAST_STEP = 0.02  # from each part to the next
 
 Sampled = tuple[float, int]  # seconds since 1970, resident bytes
@@ -46,9 +46,9 @@ def _grown(pid: int, pieces: Sequence[Piece]) -> Item | None:
     before, after = levels[0], levels[-1]
     if any(later < earlier * (1 + _LEAST_STEP) for earlier, later in pairwise(levels)):
         return None
-    if after - before < max(_LEAST_GROWTH, _LEAST_SHARE * before):
+    if after - before < max(LEAST_GROWTH, LEAST_SHARE * before):
         return None
-    seconds = sampled[-1][0] - sampled[0][0]
+    seconds = parts[-1][size // 2][0] - parts[0][size // 2][0]  # the medians are those of the middles
     command = " ".join(os.path.basename(argument) for argument in pieces[0].header.argv[:1]) or "process"
     evidence = MemoryEvidence(int(before), int(after), seconds, pid=pid)
     return item_at(

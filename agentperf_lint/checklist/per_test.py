@@ -12,10 +12,12 @@ import msgspec
 from agentperf_lint.checklist.build import build_checklist
 from agentperf_lint.checklist.items import Item
 from agentperf_lint.checklist.sources import plain_name, shown_path
-from agentperf_lint.checklist.trace import Operations, Piece, Stall, Trace
+from agentperf_lint.checklist.trace import Operations, Piece, RootEnd, Stall, Trace
 from agentperf_lint.checklist.units import QUERIES
 from agentperf_lint.config import TraceSettings
 from agentperf_runtime.budgets import Budget
+
+_UP_TO_THE_TEST = frozenset({"error-rate", "throughput"})
 
 
 class ItemOfTest(msgspec.Struct, frozen=True):
@@ -46,14 +48,14 @@ def items_of_tests(
 ) -> list[ItemOfTest]:
     """Items of the `kinds`, by test; `allowed` are for each test the patterns of what it may do.
 
-    `budgets` are for the requests of each test.
+    `budgets` are for the requests of each test. How many there are in a second, and how many of them are meant to fail,
+    is up to the test: of these budgets nothing is said.
     """
+    judged = [budget for budget in budgets if budget.measure not in _UP_TO_THE_TEST]
     found = []
     for piece in trace.pieces:
         for test, part in _parts(piece):
-            items = build_checklist(
-                Trace([part]), settings, bases=bases, budgets=budgets, config_file=config_file
-            ).items
+            items = build_checklist(Trace([part]), settings, bases=bases, budgets=judged, config_file=config_file).items
             patterns = allowed.get(test, ())
             found += [
                 ItemOfTest(test, item) for item in items if item.kind in kinds and not _is_allowed(item, patterns)
@@ -105,10 +107,15 @@ def _parts(piece: Piece) -> Iterator[tuple[str, Piece]]:
         test = test_at(start)
         if test >= 0:
             stalls[test][start] = stall
-    for (_, _, name), indexes, held in zip(tests, chosen, stalls):
-        if indexes or held:
+    ends: list[dict[int, RootEnd]] = [{} for _ in tests]
+    for number, end in piece.root_ends.items():
+        test = test_at(piece.roots[number].start) if number in piece.roots else -1
+        if test >= 0:
+            ends[test][number] = end
+    for (_, _, name), indexes, held, ended in zip(tests, chosen, stalls, ends):
+        if indexes or held or len(ended) > 1:  # than the test itself
             operations = _selected(piece.operations, indexes)
-            yield name, msgspec.structs.replace(piece, operations=operations, stalls=held)
+            yield name, msgspec.structs.replace(piece, operations=operations, stalls=held, root_ends=ended)
 
 
 def _selected(operations: Operations, indexes: Iterable[int]) -> Operations:

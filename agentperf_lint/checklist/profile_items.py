@@ -8,10 +8,11 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from agentperf_lint.checklist.clusters import is_silenced
+from agentperf_lint.checklist.idle import is_application, is_loops_own, is_nobodys
 from agentperf_lint.checklist.items import Hot, MemoryEvidence, ProfileEvidence, ProfileRun
 from agentperf_lint.checklist.observed import Observed, Scene, item_at, shown_place
 from agentperf_lint.checklist.profiles import Operation, Profile, Spent
-from agentperf_lint.checklist.sources import is_library_path
+from agentperf_lint.checklist.sources import is_library_path, plain_name
 from agentperf_lint.checklist.trace import Frame
 
 _HOT_SHARE = 0.1  # of the profiled time
@@ -19,8 +20,6 @@ _HOT_SECONDS = 0.1
 _WORTH_TELLING = 0.1  # of what makes an item: where there is one for another reason
 _LEAST_GROWTH = 1 << 20  # bytes
 _PLACES_SHOWN = 5
-_LOOP_FUNCTIONS = {"run_forever", "_run_once"}
-_LOOPS = ("/asyncio/", "/uvloop/")
 
 
 class _Time(msgspec.Struct):
@@ -174,12 +173,14 @@ def _grown(scene: Scene, profile: Profile) -> Iterator[Observed]:
 
 
 def _add(scene: Scene, spent: Spent, places: Places) -> None:
-    """Counts the seconds for the innermost frame of the application, unless the event loop idles or works there."""
+    """Counts the seconds for the innermost frame of the application, unless they are nobody's."""
     frames = spent.frames
-    own = next((index for index, frame in enumerate(frames) if not is_library_path(frame[0])), None)
-    if own is None or any(_is_loop(frame) for frame in frames[:own]):
+    own = next((index for index, frame in enumerate(frames) if is_application(frame)), None)
+    if own is None or is_loops_own(frames, own):
         return
-    application = [_current(scene, frame) for frame in frames[own:] if not is_library_path(frame[0])]
+    if not spent.waiting and is_nobodys(frames, own, scene.sources, by_line=spent.by_line):
+        return
+    application = [_current(scene, frame) for frame in frames[own:] if is_application(frame)]
     places.setdefault(application[0], _Time(frames={})).add(spent, application)
 
 
@@ -188,11 +189,7 @@ def _current(scene: Scene, frame: Frame) -> Frame:
     path, line, function = scene.sources.current(frame)
     code = scene.sources.code(frame[0])
     around = code.function_at(line) if code is not None else None
-    return path, line, around.name if around is not None else function
-
-
-def _is_loop(frame: Frame) -> bool:
-    return frame[2] in _LOOP_FUNCTIONS and any(loop in frame[0].replace("\\", "/") for loop in _LOOPS)
+    return path, line, around.name if around is not None else plain_name(function)
 
 
 def _shown(places: Places) -> tuple[Hot, ...]:

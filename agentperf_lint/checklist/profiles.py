@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from agentperf_lint.checklist.idle import runs_a_loop
 from agentperf_lint.checklist.sources import is_library_path
 from agentperf_lint.checklist.trace import Frame
 from agentperf_runtime.histograms import Histogram
@@ -207,30 +208,46 @@ def _from_cprofile(file: str, rows: Mapping[Frame, Row]) -> Profile:
     """cProfile's statistics: times by function and by caller, no stacks.
 
     An application's function has its own time, and all of what a library's function took when it was called from
-    there, unless that calls the application back: then the time is that of whom it calls.
+    there, unless that calls the application back: then the time is that of whom it calls. What modules do when they
+    are imported is left out.
     """
     calling_back = _calling_back(rows)
+    imported = _imported(rows)
     spent = []
     for callee, (_, _, own, _, callers) in rows.items():
+        if callee in imported:
+            continue
         if not is_library_path(callee[0]):
             spent.append(Spent((callee,), own, by_line=False))
         elif callee not in calling_back:
             for caller, (_, _, _, cumulative) in callers.items():
-                spent.append(Spent((callee, caller), cumulative, by_line=False))
+                if caller not in imported:
+                    spent.append(Spent((callee, caller), cumulative, by_line=False))
     seconds = sum(own for _, _, own, _, _ in rows.values())
     return Profile(file, "cProfile", seconds, spent=tuple(each for each in spent if each.seconds > 0))
 
 
 def _calling_back(rows: Mapping[Frame, Row]) -> set[Frame]:
-    """Functions of libraries from which the application is called, however indirectly."""
-    found: set[Frame] = set()
-    todo = [frame for frame in rows if not is_library_path(frame[0])]
+    """Functions of libraries from which the application is called, or may be as they serve, however indirectly."""
+    found: set[Frame] = {frame for frame in rows if runs_a_loop(frame)}
+    todo = [*found, *(frame for frame in rows if not is_library_path(frame[0]))]
     while todo:
         frame = todo.pop()
         callers = rows[frame][4] if frame in rows else {}
         new = [frame for frame in callers if is_library_path(frame[0]) and frame not in found]
         found.update(new)
         todo.extend(new)
+    return found
+
+
+def _imported(rows: Mapping[Frame, Row]) -> set[Frame]:
+    """The bodies of modules that were imported, all but the one that took longest, and what only these call."""
+    modules = sorted((frame for frame in rows if frame[2] == "<module>"), key=lambda frame: rows[frame][3])
+    found = set(modules[:-1])
+    before = -1
+    while before != len(found):
+        before = len(found)
+        found.update(frame for frame, row in rows.items() if row[4] and found.issuperset(row[4]))
     return found
 
 

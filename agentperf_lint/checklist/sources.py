@@ -14,7 +14,7 @@ from agentperf_lint.checklist.trace import Frame
 _IGNORE = re.compile(r"#.*?\bagentperf:\s*ignore\b(?:\[(?P<codes>[^\]]*)\])?")
 _NOQA = re.compile(r"#\s*noqa(?:\s*:\s*(?P<codes>[A-Z]+\d+(?:[,\s]+[A-Z]+\d+)*))?", re.IGNORECASE)
 _LINE_END = re.compile(rb"\r\n|\r|\n")
-_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib/python3\.\d+t?/")
+_LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib(?:32|64)?/(?:python|pypy)3\.\d+t?/")
 _SYNTHETIC = re.compile(r"(?:\.?<(?:locals|listcomp|setcomp|dictcomp|genexpr)>)+")
 
 Mapping = Sequence[tuple[str, str]]
@@ -132,7 +132,8 @@ class Sources:
                 candidate = os.path.join(base, *parts[skipped:])
                 if os.path.isfile(candidate):
                     return candidate
-        self.missing.add(recorded)
+        if not path.startswith("<"):
+            self.missing.add(recorded)
         return path
 
     @property
@@ -146,7 +147,7 @@ class Sources:
         if path not in self._codes:
             self._codes[path] = _loaded(path)
             if self._codes[path] is None and not path.startswith("<"):
-                self.missing.add(recorded)
+                self.missing.add(recorded)  # is there, but cannot be read
         return self._codes[path]
 
     def current(self, frame: Frame, first_line: int = 0, digest: str = "") -> Frame:

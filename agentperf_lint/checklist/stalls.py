@@ -28,6 +28,8 @@ _FRAMES_SHOWN, _LIBRARY_FRAMES_SHOWN = 12, 4
 _LISTED = 3
 _HIGH, _MEDIUM = 0.5, 0.1  # seconds
 
+_UNKNOWN: Frame = ("", 0, "<module>")  # a step that was over before anybody looked
+
 StallKind = Literal["stall", "cold_import"]
 Key = tuple[StallKind, Frame]
 
@@ -101,7 +103,7 @@ def holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
     own = next((frame for frame in stall.frames if not is_library(frame, piece)), None)
     if own is not None:
         return scene.sources.current(own), False
-    return (stall.frames[0] if stall.frames else ("<unknown>", 0, "<module>")), True
+    return (stall.frames[0] if stall.frames else _UNKNOWN), True
 
 
 def _telling(frames: list[Frame], piece: Piece) -> list[Frame]:
@@ -160,6 +162,8 @@ def _severity(kind: StallKind, total: _Total, evidence: StallEvidence) -> Severi
 
 def _what(kind: StallKind, total: _Total, evidence: StallEvidence) -> str:
     times = "once" if evidence.stalls == 1 else f"{evidence.stalls} times"
+    if total.frame == _UNKNOWN:
+        return f"something that nobody saw held the event loop {times}, {evidence.worst_seconds:.2f} s at worst"
     where = f"{'in library: ' if total.in_library else ''}{shown_place(total.frame).function}()"
     if kind == "cold_import":
         return f"{where} imports a module while the event loop waits, {times}, {evidence.worst_seconds:.2f} s at worst"
@@ -171,6 +175,8 @@ def _what(kind: StallKind, total: _Total, evidence: StallEvidence) -> str:
 def _remedy(kind: StallKind, total: _Total) -> str:
     if kind == "cold_import":
         return "import it before the loop starts"
+    if total.frame == _UNKNOWN:
+        return "a busy machine, or C code that kept the interpreter's lock; a profile may show which"
     if total.in_library:
         return "see the stack for what was called, and run it in a thread"
     return "use an awaitable counterpart, or run it in a thread (asyncio.to_thread); CPU work needs a process"

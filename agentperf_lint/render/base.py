@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from agentperf_lint.source_lines import Sources
 
 
+OUTSIDE = "outside the application"
+"""Where something is that has no file, such as the memory of a process."""
+
+MEGABYTE = 1 << 20
+
+
 class Renderer(Protocol):
     """Writes the findings of one report in one format."""
 
@@ -65,6 +71,11 @@ class ItemsAsEntries:
 
         items = [item for item in checklist.items if not item.refuted]
         self._renderer.render(item_entries(items, self._sources), stream)
+
+
+def place_of(path: str, line: int) -> str:
+    """Where something is, for people."""
+    return f"{path}:{line}" if path else OUTSIDE
 
 
 def plural(count: int, noun: str, many: str = "") -> str:

@@ -17,7 +17,7 @@ from agentperf_lint.checklist.items import (
     StallEvidence,
     StaticEvidence,
 )
-from agentperf_lint.render.base import duration, plural, printable
+from agentperf_lint.render.base import duration, place_of, plural, printable
 from agentperf_lint.render.checklist_text import counts, grown, profiled, traced
 from agentperf_lint.render.excerpts import SHOWN
 from agentperf_lint.render.full import Line, wants_colour, write_coloured
@@ -80,7 +80,7 @@ class ChecklistFullRenderer:
 
     def _item(self, item: Item) -> Iterator[Line]:
         yield [
-            (f"{printable(item.path)}:{item.line}", "bold"),
+            (printable(place_of(item.path, item.line)), "bold"),
             (f" {item.code}", f"bold {_SEVERITY_STYLE[item.severity]}"),
             (f" {item.status}", _STATUS_STYLE[item.status]),
             (f" {printable(item.message)}", ""),
@@ -140,7 +140,7 @@ def _worst(items: tuple[Item, ...], width: int, plain: bool) -> Iterator[Line]:
     worst = [item for item in items if item.total_seconds][:_WORST]
     most = max(item.total_seconds for item in worst)
     for item in worst:
-        what = f"{_KINDS.get(item.kind, item.kind)} {item.path}:{item.line} {item.function}"
+        what = f"{_KINDS.get(item.kind, item.kind)} {place_of(item.path, item.line)} {item.function}"
         head = f"{duration(item.total_seconds):>9} {item.share:6.1%}  "
         room = width - len(head) - _BAR - 1
         yield [

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from agentperf_lint.render.base import duration, plural
+from agentperf_lint.render.base import MEGABYTE, duration, plural
 
 if TYPE_CHECKING:
     from agentperf_lint.checklist.items import MemoryEvidence, ProfileEvidence, ProfileRun, Summary
     from agentperf_lint.checklist.kpis import Kpis
     from agentperf_lint.checklist.loads import LoadRun
-
-_MEGABYTE = 1_000_000
 
 
 def counts(summary: Summary) -> str:
@@ -86,10 +84,10 @@ def _felt(kpis: Kpis) -> Iterator[str]:
     if kpis.cpu_utilization:
         spent.append(f"{kpis.cpu_utilization:.2f} processors in use")
     if kpis.read_bytes or kpis.written_bytes:
-        transferred = f"{kpis.read_bytes / _MEGABYTE:,.1f} MB read, {kpis.written_bytes / _MEGABYTE:,.1f} MB written"
+        transferred = f"{kpis.read_bytes / MEGABYTE:,.1f} MB read, {kpis.written_bytes / MEGABYTE:,.1f} MB written"
         spent.append(transferred)
     if kpis.peak_rss_bytes:
-        spent.append(f"{kpis.peak_rss_bytes / _MEGABYTE:,.0f} MB of memory at most")
+        spent.append(f"{kpis.peak_rss_bytes / MEGABYTE:,.0f} MB of memory at most")
     if spent:
         yield ", ".join(spent)
 
@@ -108,6 +106,6 @@ def profiled(evidence: ProfileEvidence) -> str:
 
 def grown(evidence: MemoryEvidence) -> str:
     """What memory grew by."""
-    grown_by = (evidence.after_bytes - evidence.before_bytes) / _MEGABYTE
+    grown_by = evidence.grown_bytes / MEGABYTE
     objects = f" in {plural(evidence.objects, 'object')}" if evidence.objects else ""
     return f"{grown_by:,.1f} MB more{objects} after {duration(evidence.seconds)}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TextIO
 import msgspec
 
 from agentperf_lint.checklist.compare import Comparison
-from agentperf_lint.render.base import duration, plural, printable
+from agentperf_lint.render.base import MEGABYTE, duration, place_of, plural, printable
 from agentperf_lint.render.checklist_text import traced
 from agentperf_lint.render.full import Line, wants_colour, write_coloured
 from agentperf_lint.render.markdown import LIMIT, MARKER, MarkdownRenderer, escaped
@@ -36,6 +36,16 @@ _OF_FIGURES = {
     "operations_per_root": "Operations, stalls or slow operations per root.",
     "seconds_per_root": "Their time per root.",
     "worst_seconds": "The worst single root, stall or operation.",
+    "bytes_per_second": "What the memory of a process grew by, 0 for other kinds.",
+}
+
+_OF_COSTS: dict[str, Callable[[Figures], str]] = {
+    "operations per root": lambda figures: f"{figures.operations_per_root:,.1f}",
+    "seconds per root": lambda figures: duration(figures.seconds_per_root),
+    "worst": lambda figures: duration(figures.worst_seconds),
+}
+_OF_MEMORY: dict[str, Callable[[Figures], str]] = {
+    "MB grown per second": lambda figures: f"{figures.bytes_per_second / MEGABYTE:,.2f}",
 }
 
 
@@ -82,7 +92,7 @@ def _lines(comparison: Comparison) -> Iterator[Line]:
         yield []
         yield [
             (f"{_verdict(change):<8}", _STYLE[change.verdict]),
-            (printable(f"{change.path}:{change.line}"), "bold"),
+            (printable(place_of(change.path, change.line)), "bold"),
             (f" {change.code}", "bold"),
             (printable(f" {change.message}"), ""),
         ]
@@ -113,7 +123,10 @@ def _markdown(comparison: Comparison, link: Callable[[str, int], str]) -> str:
 
 def _row(change: Change, link: Callable[[str, int], str]) -> str:
     verdict = f"**{_verdict(change)}**" if change.is_regression else _verdict(change)
-    operations, seconds, worst = (f"{before} → {after}" for _, before, after in _figures(change))
+    figures = [f"{before} → {after}" for _, before, after in _figures(change)]
+    if change.kind == "memory":
+        figures = ["", f"{figures[0]} MB grown per second", ""]
+    operations, seconds, worst = figures
     what = f"{escaped(change.code)} {escaped(change.name)}"
     return f"| {verdict} | {what} | {link(change.path, change.line)} | {seconds} | {operations} | {worst} |\n"
 
@@ -130,12 +143,8 @@ def _verdict(change: Change) -> str:
 
 def _figures(change: Change) -> list[tuple[str, str, str]]:
     """Name and values before and after."""
-    shown: tuple[tuple[str, Callable[[Figures], str]], ...] = (
-        ("operations per root", lambda figures: f"{figures.operations_per_root:,.1f}"),
-        ("seconds per root", lambda figures: duration(figures.seconds_per_root)),
-        ("worst", lambda figures: duration(figures.worst_seconds)),
-    )
-    return [(name, _or_none(change.before, of), _or_none(change.after, of)) for name, of in shown]
+    shown = _OF_MEMORY if change.kind == "memory" else _OF_COSTS
+    return [(name, _or_none(change.before, of), _or_none(change.after, of)) for name, of in shown.items()]
 
 
 def _or_none(figures: Figures | None, shown: Callable[[Figures], str]) -> str:

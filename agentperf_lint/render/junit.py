@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
+from agentperf_lint.render.base import OUTSIDE
 from agentperf_lint.render.full import plain_source_and_chain
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class JunitRenderer:
         root = Element("testsuites", name="agentperf-lint", tests=total if entries else "1", failures=total)
         by_path: dict[str, list[Entry]] = defaultdict(list)
         for entry in entries:
-            by_path[entry.path].append(entry)
+            by_path[entry.path or OUTSIDE].append(entry)
         for path, of_path in by_path.items():
             self._suite(root, path, of_path)
         if not entries:
@@ -51,13 +52,15 @@ class JunitRenderer:
             seen[name] += 1
             if seen[name] > 1:
                 name += f" ({seen[name]})"
-            place = {"classname": path, "file": path, "line": str(entry.line)}
+            place = {"classname": path}
+            if entry.path:
+                place |= {"file": path, "line": str(entry.line)}
             test = _element(suite, "testcase", {"name": name, **place})
             failure = _element(test, "failure", {"type": entry.severity, "message": entry.message})
             failure.text = _NOT_XML.sub("", self._text(entry))
 
     def _text(self, entry: Entry) -> str:
-        place = f"{entry.path}:{entry.line}:{entry.column}"
+        place = f"{entry.path}:{entry.line}:{entry.column}" if entry.path else OUTSIDE
         return "\n".join((place, *plain_source_and_chain(entry, self._sources), *entry.evidence))
 
 

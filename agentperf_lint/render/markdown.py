@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, TextIO
 from urllib.parse import quote
 
-from agentperf_lint.render.base import plural, printable
+from agentperf_lint.render.base import place_of, plural, printable
 from agentperf_lint.render.full import plain_source_and_chain
 from agentperf_rules.model import SEVERITIES
 
@@ -81,7 +81,7 @@ class MarkdownRenderer:
 
     def link(self, path: str, line: int) -> str:
         """`path:line`, as a link where it is a file of the repository."""
-        place = escaped(f"{path}:{line}") if path else "outside the application"
+        place = escaped(place_of(path, line))
         if not path or os.path.isabs(path):
             return place
         return f"[{place}]({self._base}{quote(path)}#L{line})"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 SECONDS, SHARE, RATE, BYTES, COUNT = "seconds", "share", "per second", "bytes", "count"
@@ -60,6 +61,10 @@ class Budget(NamedTuple):
         if measured == self.limit:
             return not self.strict
         return (measured > self.limit) == self.lowest
+
+    def is_for(self, *names: str) -> bool:
+        """Whether it is set for something that has one of `names`, or for all."""
+        return not self.scope or any(name == self.scope or fnmatchcase(name, self.scope) for name in names)
 
     def __str__(self) -> str:
         """As `parse_budget` reads it."""

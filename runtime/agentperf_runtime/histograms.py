@@ -102,6 +102,16 @@ class Histogram:
         last = math.ceil(math.log(value) / _LOG_GROWTH)
         return sum(times for bucket, times in self.buckets.items() if bucket > last) / self.count
 
+    def excess_above(self, value: float) -> float:
+        """What the measurements that exceed `value` do so by, added up, to the precision of the buckets."""
+        if value >= self.most:
+            return 0.0
+        if value < LEAST:
+            return self.total - value * self.count
+        last = math.ceil(math.log(value) / _LOG_GROWTH)
+        above = ((bucket, times) for bucket, times in self.buckets.items() if bucket > last)
+        return sum((min(_GROWTH**bucket * _MIDDLE, self.most) - value) * times for bucket, times in above)
+
     def to_json(self) -> dict[str, Any]:
         """Numbers, strings and lists that `from_json` reads."""
         return {

@@ -160,6 +160,15 @@ def load_file(path: Path, **changes: Any) -> Path:
     return path
 
 
+def test_what_is_beyond_a_budget_is_added_up(tmp_path: Path) -> None:
+    """Each request by what it took too long, not all of them by what the worst did."""
+    times = histogram(*[0.1] * 90, *[0.3] * 9, 2.0)
+    loads = read_loads([str(load_file(tmp_path / "load.json", duration=times.to_json()))])
+    (item,) = judged(loads=loads, max="200ms").items
+    assert item.operations == 10
+    assert item.total_seconds == pytest.approx(9 * 0.1 + 1.8, rel=0.05)
+
+
 def test_budgets_of_a_load_test(tmp_path: Path) -> None:
     loads = read_loads([str(load_file(tmp_path / "load.json"))])
     exceeded = judged(loads=loads, p95="500ms", throughput=10, error_rate="1%", **{"shop:*": {"p50": "100ms"}})

@@ -12,7 +12,7 @@ from typing import Any
 import jsonschema
 import pytest
 from scenes import App
-from trace_builder import TraceBuilder
+from trace_builder import MS, TraceBuilder
 
 from agentperf_lint.checklist.compare import Figures, verdict_of
 
@@ -41,6 +41,15 @@ def app(tmp_path, monkeypatch):
     app = App(tmp_path, SOURCE)
     os.utime(app.path, (1, 1))
     return app
+
+
+def memory(first: float, last: float, seconds: int = 100) -> Run:
+    """A trace of a process whose memory goes from `first` to `last` MB."""
+    run = Run(App(Path.cwd(), SOURCE))
+    for second in range(seconds):
+        size = int((first + (last - first) * second / (seconds - 1)) * 2**20)
+        run.trace.records.append({"type": "sample", "time": second * 1000 * MS, "rss": size})
+    return run
 
 
 class Run:
@@ -98,7 +107,7 @@ def test_runs_of_different_length_compare(app):
     code, (change,) = compared(Run(app).requests(3, queries=20), Run(app).requests(12, queries=20))
     assert (code, change["verdict"]) == (0, "same")
     assert change["before"] == pytest.approx(
-        {"roots": 3, "operations_per_root": 20, "seconds_per_root": 0.04, "worst_seconds": 0.04}
+        {"roots": 3, "operations_per_root": 20, "seconds_per_root": 0.04, "worst_seconds": 0.04, "bytes_per_second": 0}
     )
     assert change["after"] == pytest.approx({**change["before"], "roots": 12})
 
@@ -136,6 +145,25 @@ def test_the_budget(app, tmp_path):
     assert verdicts(before, after, "--max-regression", "0.25")[0] == 1
     (tmp_path / "pyproject.toml").write_text("[tool.agentperf-lint.trace]\nmax-regression = 0.5\n")
     assert verdicts(before, after)[0] == 0
+
+
+def test_memory_that_grows_faster():
+    assert verdicts(memory(100, 100), memory(100, 300)) == (1, [("new", "memory")])
+    assert verdicts(memory(100, 100), memory(100, 160)) == (0, [("new", "memory")])  # may have been just below before
+    assert verdicts(memory(100, 300), memory(100, 100)) == (0, [("fixed", "memory")])
+    assert verdicts(memory(100, 300), memory(100, 500, 200)) == (0, [("same", "memory")])
+    assert verdicts(memory(100, 300), memory(100, 500)) == (1, [("worse", "memory")])
+    _, (change,) = compared(memory(100, 300), memory(100, 300))
+    assert change["before"]["bytes_per_second"] == pytest.approx(200 / 99 * 2**20, rel=0.05)
+
+
+def test_memory_has_figures_of_its_own_and_no_file():
+    text = run(memory(100, 100), memory(100, 300)).stdout
+    assert "new     outside the application APL506 " in text
+    assert "MB grown per second          - -> 2.02\n" in text
+    assert "per root" not in text.partition("APL506")[2]
+    table = run(memory(100, 100), memory(100, 300), "--format", "markdown").stdout
+    assert "| **new** | APL506 memory-growth | outside the application | - → 2.02 MB grown per second |  |  |" in table
 
 
 def test_milliseconds_are_noise_but_operations_are_not(app):

@@ -173,6 +173,11 @@ def test_an_operation_that_was_never_sampled_is_told_of(application: Path, tmp_p
     assert "it was not sampled" in item.message
 
 
+def test_operations_that_were_never_sampled_have_no_place_in_common(application: Path, tmp_path: Path) -> None:
+    once, again = own_profile(tmp_path / "once", stacks=[]), own_profile(tmp_path / "again", stacks=[])
+    assert [len(item.evidence) for item in checklist(once, again).items] == [1, 1]
+
+
 def test_a_finding_where_the_profile_saw_time_is_confirmed(application: Path, tmp_path: Path) -> None:
     application.write_text(APPLICATION.replace("digest(0.03)", "time.sleep(0.03)").replace("json.dumps", "str"))
     findings = analyze([application], Config(directory=str(tmp_path)), root=tmp_path, jobs=1, cache_dir=None).findings

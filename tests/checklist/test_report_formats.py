@@ -198,14 +198,19 @@ def test_what_happened_outside_the_application_has_no_place(output_format, tmp_p
     trace.stall(900)
     read = read_traces([str(trace.write(tmp_path / "t"))])
     checklist = build_checklist(read, TraceSettings(detector="gap"))
-    assert {item.path for item in checklist.items} == {"", "<unknown>"}
+    assert {item.path for item in checklist.items} == {""}
     text = rendered(output_format, checklist, tmp_path)
     if output_format == "sarif":
         assert [bool(result["locations"]) for result in sarif(text)["results"]] == [False, False]
     if output_format == "gitlab":
         assert {issue["location"]["path"] for issue in json.loads(text)} == {"."}
     if output_format == "junit":
-        assert len(list(ElementTree.fromstring(text).iter("failure"))) == 2
+        suites = ElementTree.fromstring(text)
+        assert len(list(suites.iter("failure"))) == 2
+        assert {suite.get("name") for suite in suites.iter("testsuite")} == {"outside the application"}
+        assert not [case for case in suites.iter("testcase") if case.get("file") is not None]
+    assert ":0" not in text or output_format in ("sarif", "gitlab")
+    assert "something that nobody saw held the event loop once, 0.90 s at worst" in text
 
 
 def test_markdown_fits_into_a_comment(app, tmp_path):

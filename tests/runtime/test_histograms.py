@@ -69,6 +69,9 @@ def test_the_part_that_exceeds_a_limit() -> None:
     histogram = _of([n / 100 for n in range(1, 101)])
     assert histogram.share_above(0.5) == pytest.approx(0.5, abs=0.02)
     assert histogram.share_above(1.0) == 0.0
+    assert histogram.excess_above(0.5) == pytest.approx(sum(n / 100 for n in range(1, 51)), rel=0.05)
+    assert histogram.excess_above(0) == pytest.approx(histogram.total)
+    assert histogram.excess_above(1.0) == 0.0
 
 
 @pytest.mark.parametrize("value", [-1.0, math.nan])

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import itertools
 import math
+import subprocess
 import sys
 import threading
 import time
@@ -447,6 +448,24 @@ def test_a_url_is_requested(http_url: str) -> None:
     result = run(f"{http_url}/slow/20", 3, 2)
     assert result["successful_requests"] == 6
     assert result["response_time"]["min"] >= 0.02
+
+
+def test_no_request_pays_for_imports(http_url: str) -> None:
+    """The first one is as fast as the others, also in a process that has loaded nothing yet."""
+    script = f"""
+import asyncio, sys
+from agentperf_runtime.load.targets import opened
+
+async def main():
+    async with opened({http_url!r}, 1) as call:
+        before = set(sys.modules)
+        assert (await call(0, 0, None)).error is None
+        print([name for name in set(sys.modules) - before if name.startswith(("anyio", "asyncio", "httpcore"))])
+
+asyncio.run(main())
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"
 
 
 def test_answers_of_400_and_more_are_failures(http_url: str) -> None:

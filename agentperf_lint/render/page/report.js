@@ -22,7 +22,7 @@
   const whole = (number) => Math.round(number).toLocaleString("en");
   const percent = (share) => `${(share * 100).toFixed(1)}%`;
   const plural = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
-  const place = (at) => `${at.path}:${at.line}`;
+  const place = (at) => (at.path ? `${at.path}:${at.line}` : "outside the application");
 
   function duration(seconds) {
     if (seconds === 0) return "0";
@@ -32,7 +32,7 @@
   }
 
   function bytes(count) {
-    return count < 1e9 ? `${(count / 1e6).toFixed(1)} MB` : `${(count / 1e9).toFixed(2)} GB`;
+    return count < 2 ** 30 ? `${(count / 2 ** 20).toFixed(1)} MB` : `${(count / 2 ** 30).toFixed(2)} GB`;
   }
 
   async function read() {

@@ -194,6 +194,9 @@ async def _http_client(url: str, users: int) -> AsyncIterator[TestFunction]:
         raise ValueError(f"{url!r}: {error}") from error
     if not host:
         raise ValueError(f"{url!r} names no host")
+    import anyio.lowlevel
+
+    await anyio.lowlevel.checkpoint()  # loads what httpx waits with, else within the first request
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=users)
     # Below the client, whose redirects, cookies and logs cost a third of what httpx takes for a request.
     async with httpx.AsyncHTTPTransport(limits=limits) as transport:
