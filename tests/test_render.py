@@ -191,6 +191,7 @@ def test_json_is_as_documented():
         "sink_kind": "sleep",
         "statement_line": 3,
         "statement_end_line": 3,
+        "fix": None,
     }
     assert json.loads(rendered("json")) == []
 
