@@ -77,6 +77,8 @@ class _Matching:
         found = [index for frame in frames for index in self._at(frame, family)]
         if not found:
             found = self._in_loop(observed.item, family)
+        if not found and frames:
+            found = self._opened_around(observed.frames[0], family)
         if not found and frames and (not observed.by_line or self._is_edited(observed.frames[0])):
             found = self._in_function(observed.frames[0], family)
         return list(dict.fromkeys(found))
@@ -106,6 +108,18 @@ class _Matching:
             index
             for index in self._of_family(item.loop.path, family)
             if self.findings[index].line in lines and self.findings[index].function == item.loop.function
+        ]
+
+    def _opened_around(self, frame: Frame, family: str | None) -> list[int]:
+        """Findings in the head of a `with` around the frame's line: what is opened there is read or written here."""
+        code = self.scene.sources.code(frame[0])
+        if code is None:
+            return []
+        heads = {each for each, block in code.with_blocks() if frame[1] in block}
+        return [
+            index
+            for index in self._of_family(shown_path(frame[0]), family)
+            if self.findings[index].sink_kind == "file" and self.findings[index].line in heads
         ]
 
     def _is_edited(self, frame: Frame) -> bool:

@@ -80,6 +80,17 @@ class Code:
             found = inner
             level = list(ast.iter_child_nodes(inner))
 
+    def with_blocks(self) -> list[tuple[int, range]]:
+        """The line of each expression in the head of a `with`, and the lines of that statement's body."""
+        if self.tree is None:
+            return []
+        return [
+            (item.context_expr.lineno, range(node.body[0].lineno, (node.end_lineno or node.lineno) + 1))
+            for node in ast.walk(self.tree)
+            if isinstance(node, (ast.With, ast.AsyncWith))
+            for item in node.items
+        ]
+
     def statement_lines(self, line: int) -> range:
         """The lines of the statement that holds `line`, of a compound one those of its header."""
         statement = self.statement(line)

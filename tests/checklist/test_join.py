@@ -206,3 +206,24 @@ def test_files_that_did_not_change_are_not_told(tmp_path):
     os.utime(app.path, (1, 1))
     notes = checked(repeated(20, app.frame("call", "report")), tmp_path).notes
     assert notes == ()
+
+
+def test_a_stall_in_the_body_of_a_with_is_what_was_opened_there(tmp_path):
+    app = App(
+        tmp_path,
+        """
+        async def load(path, other):
+            with open(path) as stream:  # open
+                for line in stream:
+                    print(line)  # read
+            with open(other) as stream:  # other
+                return 1
+        """,
+    )
+    trace = TraceBuilder()
+    trace.root()
+    trace.stall(300, app.frame("read", "load"))
+    confirmed, suspected = checked(trace, tmp_path).items
+    assert (confirmed.status, confirmed.line) == ("confirmed", app.line("read"))
+    assert [each.line for each in confirmed.evidence if isinstance(each, StaticEvidence)] == [app.line("open")]
+    assert (suspected.status, suspected.line) == ("suspected", app.line("other"))
