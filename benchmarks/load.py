@@ -7,7 +7,6 @@ machine.
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import importlib.util
 import json
@@ -23,10 +22,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks import pages
 from benchmarks.corpus import HERE
 
 RESULTS = HERE / "results" / "load.md"
@@ -178,16 +177,12 @@ def _output(command: list[str], check: bool = True, **environment: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = pages.options(__doc__, RESULTS, 5)
     parser.add_argument("--seconds", type=int, default=8, help="of each run")
-    parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     with served() as address:
         text = "\n".join([heading(options.rounds, options.seconds), *measure(address, options.rounds, options.seconds)])
-    print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    pages.write(text, options.output)
 
 
 if __name__ == "__main__":

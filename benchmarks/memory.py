@@ -5,21 +5,19 @@ One process; the ways take turns, round by round. What is compared are the figur
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
-import os
 import platform
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from statistics import median
 from time import process_time
 
 from pympler.tracker import SummaryTracker
 
 from agentperf_runtime import MemoryOptimizer
+from benchmarks import pages
 from benchmarks.corpus import HERE
 
 RESULTS = HERE / "results" / "memory.md"
@@ -95,12 +93,11 @@ def measured(rounds: int) -> dict[str, tuple[float, float]]:
 def table(rounds: int) -> str:
     found = measured(rounds)
     without = found["nothing"][0]
-    load = " ".join(f"{each:.1f}" for each in os.getloadavg())
     lines = [
         "# Cost of looking where memory goes\n",
         "Written by `python -m benchmarks.memory`: do not edit.\n",
-        f"CPython {platform.python_version()}, {os.cpu_count()} processors, {platform.platform(terse=True)},"
-        f" load average {load}. Medians of {rounds} rounds in which the ways take turns; processor time."
+        f"CPython {platform.python_version()}, {pages.machine()}. Medians of {rounds} rounds in which the ways take"
+        " turns; processor time."
         f" {_KEPT:,} objects were there before. The work does nothing but make objects, and write and read JSON.\n",
         "| | the work, times that without | one report, ms |",
         "|---|--:|--:|",
@@ -114,14 +111,10 @@ def table(rounds: int) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser = pages.options(__doc__, RESULTS, 7)
     options = parser.parse_args(arguments)
     text = table(options.rounds)
-    print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    pages.write(text, options.output)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ Requests are made in process, without a server or a client. The others are of th
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import importlib.metadata
 import importlib.util
@@ -23,6 +22,7 @@ from fastapi import FastAPI
 
 from agentperf_runtime import PerformanceMiddleware, RequestStats
 from agentperf_runtime.tracer import Tracer
+from benchmarks import pages
 from benchmarks.corpus import HERE
 
 RESULTS = HERE / "results" / "middleware.md"
@@ -165,9 +165,7 @@ def _version(package: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser = pages.options(__doc__, RESULTS, 20)
     options = parser.parse_args(arguments)
     plain = table(measure({name: make(application()) for name, make in contestants().items()}, options.rounds))
     with tempfile.TemporaryDirectory() as directory, Tracer(Path(directory) / "middleware.trace"):
@@ -176,9 +174,7 @@ def main(arguments: list[str] | None = None) -> None:
     text = "\n".join(
         [heading(options.rounds), plain, "While the tracer runs, which counts what a request makes:\n", with_tracer]
     )
-    print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    pages.write(text, options.output)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ by round, the profilers in turns. What is compared are the two figures of one ro
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import json
 import os
@@ -14,10 +13,10 @@ import platform
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks import pages
 from benchmarks.corpus import HERE
 from benchmarks.profile_loads import LOADS, TOOLS
 
@@ -148,14 +147,10 @@ def table(rounds: int) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=20)
-    parser.add_argument("--output", type=Path, default=RESULTS)
+    parser = pages.options(__doc__, RESULTS, 20)
     options = parser.parse_args(arguments)
     text = table(options.rounds)
-    print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    pages.write(text, options.output)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ stopped again is compared with the process that nothing watches.
 
 from __future__ import annotations
 
-import argparse
 import os
 import platform
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from benchmarks import pages
 from benchmarks.corpus import CORPUS, HERE
 from benchmarks.stall_loads import LOADS, TOOLS
 
@@ -152,16 +152,12 @@ def _output(*command: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = pages.options(__doc__, RESULTS, 30)
     parser.add_argument("--python", action="append", help="an interpreter to measure with (default: this one)")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     pythons = options.python or [sys.executable]
     text = "\n".join([heading(pythons[0], options.rounds), *(table(python, options.rounds) for python in pythons)])
-    print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    pages.write(text, options.output)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,9 @@ With and without take turns in one run; the ratios are within that run.
 
 from __future__ import annotations
 
-import argparse
 import http.client
 import json
 import os
-import platform
 import shutil
 import socket
 import subprocess
@@ -21,6 +19,7 @@ from statistics import median
 
 from agentperf_runtime.launch import traced_environment
 from agentperf_runtime.tracer import Options
+from benchmarks import pages
 from benchmarks.corpus import CORPUS, HERE
 
 RESULTS = HERE / "results" / "tracing.md"
@@ -158,7 +157,7 @@ def table(pythons: list[str], rounds: int) -> str:
     lines = [
         "# Cost of tracing\n",
         "Written by `python -m benchmarks.tracing`: do not edit.\n",
-        f"{os.cpu_count()} processors, {platform.platform(terse=True)}, load average {_load()}."
+        f"{pages.machine()}."
         " Medians of rounds that take turns in one"
         " process; every figure is what recording adds to an operation that is not recorded.\n",
         "## Microseconds per recorded operation\n",
@@ -180,25 +179,17 @@ def table(pythons: list[str], rounds: int) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _load() -> str:
-    return " ".join(f"{load:.1f}" for load in os.getloadavg()) if hasattr(os, "getloadavg") else "unknown"
-
-
 def _version(python: str) -> str:
     shown = subprocess.run([python, "--version"], check=True, capture_output=True, text=True)
     return shown.stdout.split()[1]
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = pages.options(__doc__, RESULTS, 30)
     parser.add_argument("--python", action="append", help="an interpreter to measure with (default: this one)")
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args(arguments)
     text = table(options.python or [sys.executable], options.rounds)
-    print(text)
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    options.output.write_text(text, encoding="utf-8")
+    pages.write(text, options.output)
 
 
 if __name__ == "__main__":
