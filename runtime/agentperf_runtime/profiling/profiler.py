@@ -142,7 +142,8 @@ class PerformanceProfiler:
             for each in operations:
                 times.merge(each.duration)
             failed = sum(each.failed + each.cancelled for each in operations)
-            return Totals("operation", times, failed, sum(each.tokens_used for each in operations))
+            tokens = sum(each.tokens_used for each in operations)
+            return Totals("operation", times, self._start, failed, tokens)
 
     def to_document(self) -> dict[str, Any]:
         """Everything that was measured so far, as `save` writes it."""

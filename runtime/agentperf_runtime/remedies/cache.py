@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import os
 import threading
 import time
 import weakref
@@ -15,6 +14,7 @@ from contextvars import ContextVar
 from math import inf, isnan
 from typing import Any, NamedTuple, TypedDict, TypeVar, cast
 
+from agentperf_runtime.forks import renew_in_child
 from agentperf_runtime.remedies.cache_entries import Entries, Entry, Key, Outcome, remove_value
 from agentperf_runtime.remedies.call_keys import KeyOf, Origin, custom_keys_of, keys_of, unhashable_argument
 from agentperf_runtime.remedies.functions import is_async
@@ -80,7 +80,7 @@ class IntelligentCache:
         self._dead: deque[Origin] = deque()
         self._hits = self._misses = self._shared = self._computed = 0
         self._saved = self._computing = 0.0
-        _caches.add(self)
+        renew_in_child(self, IntelligentCache._after_fork)
 
     def cached(
         self,
@@ -396,6 +396,8 @@ class IntelligentCache:
 
     def _after_fork(self) -> None:
         """In the child, where only the forking thread goes on."""
+        global _waits
+        _waits = threading.Lock()
         if not self._lock.acquire(blocking=False):  # another thread was in the midst of changing the entries
             self._entries = Entries(self.max_size)
         self._lock = threading.RLock()
@@ -499,18 +501,6 @@ class _TaskFlight:
 
 _current: ContextVar[_Computation | None] = ContextVar("agentperf_computation", default=None)
 _waits = threading.Lock()
-_caches: weakref.WeakSet[IntelligentCache] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    global _waits
-    _waits = threading.Lock()
-    for cache in list(_caches):
-        cache._after_fork()  # pyright: ignore[reportPrivateUsage]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
