@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import inspect
 import itertools
 import threading
 import weakref
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
 from agentperf_runtime.forks import renew_in_child
+from agentperf_runtime.functions import check_decorated, is_async
 from agentperf_runtime.histograms import Histogram
 from agentperf_runtime.totals import Totals
 
@@ -426,7 +426,8 @@ class MonitoredOperation(AbstractAsyncContextManager[None]):
 
     def __call__(self, function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """`function`, of which every call is an operation. Raises TypeError for what is no coroutine function."""
-        if not inspect.iscoroutinefunction(function):
+        check_decorated(function, "monitor_async_operation()")
+        if not is_async(function):
             raise TypeError(f"{getattr(function, '__qualname__', function)!r} is no coroutine function")
         monitor, name, queued_at = self._monitor, self._name, self._queued_at
 

@@ -15,9 +15,9 @@ from math import inf, isnan
 from typing import Any, NamedTuple, TypedDict, TypeVar, cast
 
 from agentperf_runtime.forks import renew_in_child
+from agentperf_runtime.functions import check_decorated, is_async
 from agentperf_runtime.remedies.cache_entries import Entries, Entry, Key, Outcome, remove_value
 from agentperf_runtime.remedies.call_keys import KeyOf, Origin, custom_keys_of, keys_of, unhashable_argument
-from agentperf_runtime.remedies.functions import is_async
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -547,10 +547,7 @@ def _checked(seconds: float) -> float:
 
 
 def _check_function(function: object) -> None:
-    if isinstance(function, (staticmethod, classmethod, property)):
-        raise TypeError(f"@{type(function).__name__} belongs above cached(), not below")
-    if not callable(function):
-        raise TypeError(f"cached() decorates functions, not {function!r}")
+    check_decorated(function, "cached()")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{function!r} is a generator function: what it returns can be used only once")
 

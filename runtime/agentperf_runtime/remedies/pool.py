@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypedDict, TypeVar
 
-from agentperf_runtime.remedies.functions import is_async
+from agentperf_runtime.functions import is_async
 from agentperf_runtime.remedies.slots import Slots
 
 C = TypeVar("C")
