@@ -16,7 +16,8 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from agentperf_runtime.process_figures import MEGABYTE, ResidentMemory, peak_resident_bytes
+from agentperf_runtime.atomic_files import write_atomically
+from agentperf_runtime.process_figures import MEGABYTE, now_resident_bytes, peak_resident_bytes
 from agentperf_runtime.sites import Files
 
 _FRAMES = 4  # as deep as json goes
@@ -26,11 +27,13 @@ _MOST_MEASURED = 100_000  # objects that the size of one is made up of
 _LEAST_ELEMENTS = 1_000
 _MANY = 1_000  # instances
 _POINTER = 8
+_HEADER = 4  # pointers before an object's own, those of the garbage collector included
 _HEAP_TYPE = 1 << 9  # the flag of classes that Python code made
 # What slots save an instance whose attributes the interpreter keeps without a dictionary: measured on 3.11 to 3.13
 # with 1 to 25 attributes (32 to 64 bytes). With more, and before 3.11, there is a dictionary.
 _INLINE_ATTRIBUTES, _INLINE_SAVED = 30, 40
 _SAMPLED = 200
+_SMALL = range(-5, 257)
 _INT64 = range(-(1 << 63), 1 << 63)
 _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, types.FrameType)
 
@@ -62,7 +65,6 @@ class MemoryOptimizer:
         self.gc_stats: deque[dict[str, Any]] = deque(maxlen=_KEPT_COLLECTIONS)
         self._tracked: dict[str, dict[str, Any]] = {}
         self._unseen: set[str] = set()
-        self._resident = ResidentMemory()
         self._before: tracemalloc.Snapshot | None = None
         self._began_tracing = False
         self._wall_start = time.time()
@@ -118,9 +120,9 @@ class MemoryOptimizer:
         `weak_refs_cleared`: how many of the tracked objects are gone. Memory that Python freed may stay with the
         process: its allocator gives back whole arenas only.
         """
-        before = self._resident.read()
+        before = now_resident_bytes()
         collected = gc.collect() if collect else 0
-        after = self._resident.read()
+        after = now_resident_bytes()
         with self._lock:
             gone = [each for each in self._tracked if each not in self.large_objects and each not in self._unseen]
             for each in gone:
@@ -145,7 +147,7 @@ class MemoryOptimizer:
         collections while recording, `gc` the interpreter's totals; `large_objects_tracked` how many of the tracked
         objects live or may do so, `large_objects` these, the largest first, each with `suggestions`.
         """
-        current = self._resident.read()
+        current = now_resident_bytes()
         living = self._living()
         now = _snapshot() if self._before is not None else None
         return {
@@ -177,8 +179,7 @@ class MemoryOptimizer:
             "seconds": time.perf_counter() - self._started,
             "growth": [list(each) for each in self.growth()],
         }
-        with open(path, "w", encoding="utf-8") as stream:
-            json.dump(document, stream)
+        write_atomically(path, json.dumps(document))
 
     @staticmethod
     def optimize_data_structure(data: Any) -> Any:
@@ -243,13 +244,21 @@ def suggestions_for(obj: Any) -> list[str]:
     """How a list could hold the same in less memory, in words."""
     if not isinstance(obj, list) or len(obj) < _LEAST_ELEMENTS:
         return []
+    sample = obj[:: max(1, len(obj) // _SAMPLED)]
+    own = {id(each): each for each in sample if not _is_kept_anyway(each)}.values()
+    if 2 * len(own) < len(sample):
+        return []  # most elements are the same few objects
     code = _array_code(obj)
     if code:
-        now = sys.getsizeof(obj) + sum(sys.getsizeof(each) for each in obj[:_SAMPLED]) * len(obj) // _SAMPLED
-        saved = (now - array.array(code).itemsize * len(obj)) / MEGABYTE
+        # The list's pointers are as large as the array's numbers.
+        saved = sum(map(sys.getsizeof, own)) * len(obj) / len(sample) / MEGABYTE
         return [f"{len(obj):,} numbers fit into array.array({code!r}, ...), {saved:.1f} MB less"]
-    sample = obj[:: max(1, len(obj) // _SAMPLED)]
     return [*_of_dictionaries(sample, len(obj)), *_of_instances(sample, len(obj))]
+
+
+def _is_kept_anyway(value: Any) -> bool:
+    """Whether the interpreter has one object for all that are equal to this one."""
+    return type(value) is int and value in _SMALL
 
 
 def slots_suggestions(objects: Iterable[Any] | None = None) -> list[str]:
@@ -302,7 +311,7 @@ def _of_dictionaries(sample: Sequence[Any], count: int) -> Iterator[str]:
         return
     keys = {tuple(each) for each in sample}
     if len(keys) == 1 and sample[0] and all(isinstance(key, str) for key in sample[0]):
-        saved = max(0, sys.getsizeof(sample[0]) - _POINTER * (2 + len(sample[0]))) * count / MEGABYTE
+        saved = max(0, sys.getsizeof(sample[0]) - _POINTER * (_HEADER + len(sample[0]))) * count / MEGABYTE
         names = ", ".join(list(sample[0])[:3])
         yield f"{count:,} dictionaries with the same keys ({names}): objects with __slots__ need {saved:.1f} MB less"
 

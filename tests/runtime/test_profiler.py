@@ -476,6 +476,20 @@ def test_resident_memory_survives_closed_descriptors(tmp_path: Path) -> None:
     memory.close()
 
 
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="needs Linux")
+@pytest.mark.parametrize("sampling", [True, False])
+def test_a_profiler_leaves_no_descriptor_behind(sampling: bool) -> None:
+    gc.collect()
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(5):
+        profiler = PerformanceProfiler(sampling=sampling)
+        with profiler.profile_operation("agent", "operation"):
+            pass
+        del profiler
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
+
+
 def test_share_of_the_processor_needs_an_interval() -> None:
     share = ProcessorShare()
     assert share.read(1.0, 5.0) == 0

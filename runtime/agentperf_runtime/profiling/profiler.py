@@ -14,12 +14,13 @@ from time import perf_counter, process_time
 from types import CodeType, CoroutineType, FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
+from agentperf_runtime.atomic_files import write_atomically
 from agentperf_runtime.functions import check_decorated, is_async
 from agentperf_runtime.histograms import Histogram
 from agentperf_runtime.profiling.exports import collapsed, speedscope
 from agentperf_runtime.profiling.metrics import Outcome, PerformanceMetrics
 from agentperf_runtime.profiling.operations import Active, Ledger, Operation, current, innermost
-from agentperf_runtime.profiling.profile_file import as_json, profile_document, write_atomically
+from agentperf_runtime.profiling.profile_file import as_json, profile_document
 from agentperf_runtime.profiling.sampling import Sampler
 from agentperf_runtime.profiling.stack_tree import StackTree
 from agentperf_runtime.profiling.statistics_text import functions_text, totals_text
@@ -56,6 +57,7 @@ class PerformanceProfiler:
             self._sampler = Sampler(self._ledger, self._tree, interval)
             self._ledger.begun = self._sampler.execution_begun
             weakref.finalize(self, self._sampler.stop)  # its thread does not keep the profiler alive
+        weakref.finalize(self, self._ledger.memory.close)
         self._interval = interval
         _known.add(self)
         _watch_forks()
