@@ -238,3 +238,61 @@ def test_sizes_count_what_is_referred_to_once() -> None:
     ring: list[Any] = []
     ring.append(ring)
     assert size_of(ring) == sys.getsizeof(ring)
+
+
+def test_sizes_of_large_containers_are_estimated() -> None:
+    def rows() -> list[dict[str, Any]]:
+        return [{"id": n + 1000, "name": f"row {n}"} for n in range(60_000)]
+
+    gc.collect()
+    tracemalloc.start(1)
+    try:
+        built = {"rows": rows()}
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert size_of(built) == pytest.approx(held, rel=0.25)
+    names = {f"name {n}": None for n in range(1_000)}
+    assert size_of(names) >= sum(map(sys.getsizeof, names))
+    large = bytes(1_000_000)
+    assert size_of([large] * 20_000) == pytest.approx(1_000_000 + 20_000 * 8, rel=0.01)
+
+
+class Odd:
+    """As proxies do that have nothing behind them."""
+
+    def __sizeof__(self) -> int:
+        raise RuntimeError
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        raise RuntimeError
+
+
+def test_odd_objects_are_tracked() -> None:
+    optimizer = MemoryOptimizer()
+    optimizer.track_large_object("odd", [Odd() for _ in range(2_000)])
+    (tracked,) = optimizer.get_memory_report()["large_objects"]
+    assert tracked["suggestions"] == []
+
+
+def test_one_may_record_while_others_do() -> None:
+    kept: list[bytes] = []
+    with MemoryOptimizer() as outer:
+        with MemoryOptimizer():
+            pass
+        kept.extend(bytes(1_000) for _ in range(100))
+        assert outer.growth()[0].size >= 100_000
+    assert not tracemalloc.is_tracing()
+
+
+def test_another_one_stops_the_recording() -> None:
+    with MemoryOptimizer() as optimizer:
+        tracemalloc.stop()
+        assert optimizer.growth() == []
+        assert optimizer.get_memory_report()["growth"] == []
+    tracemalloc.start()
+    with MemoryOptimizer():
+        pass
+    assert tracemalloc.is_tracing()
+    tracemalloc.stop()
