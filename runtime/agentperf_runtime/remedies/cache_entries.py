@@ -200,10 +200,13 @@ def remove_value(values: MutableMapping[Key, V], key: Key, value: V) -> None:
     Also when an argument in the key has been changed and is found no more, or cannot be hashed any more. Others that
     have been changed go, too, where that would be in the way.
     """
-    with suppress(Exception):  # of the argument
-        if values.get(key) is value:
-            del values[key]
-            return
+    try:
+        is_found = values.get(key) is value
+    except Exception:  # of the argument
+        is_found = False
+    if is_found:
+        del values[key]
+        return
     others = [item for item in values.items() if item[1] is not value]
     if len(others) == len(values):
         return
