@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
+from time import perf_counter, process_time
 from typing import Any, Protocol
 
+from agentperf_runtime.forks import renew_in_child
 from agentperf_runtime.histograms import Histogram
 from agentperf_runtime.process_figures import now_resident_bytes, now_transferred_bytes, peak_resident_bytes
 from agentperf_runtime.totals import Totals
@@ -39,25 +40,29 @@ class Measuring(Protocol):
 
 
 class LiveKpis:
-    """The indicators of this process since the object was made, as far as `sources` know them.
+    """The indicators of this process, as far as `sources` know them.
 
-    What is counted are the units of work of the first source that has seen some end. How many ran at once and how late
-    the event loop was may be known by another one. Processor time, memory and storage are the process's.
+    What is counted are the units of work of the first source that has seen some end, all that it has seen. How many ran
+    at once and how late the event loop was may be known by another one. Processor time and storage are the process's
+    since this object was made, or the process was forked.
     """
 
     def __init__(self, *sources: Measuring) -> None:
         self._sources = sources
-        self._started = time.perf_counter()
-        self._cpu = time.process_time()
+        self._begin()
+        renew_in_child(self, LiveKpis._begin)
+
+    def _begin(self) -> None:
+        self._started, self._cpu = perf_counter(), process_time()
         self._transferred = now_transferred_bytes()
 
     def get_kpis(self) -> dict[str, Any]:
         """All of DEFINITIONS by name; 0 where nothing is known. Quantiles are off by 1 % at most."""
-        seconds = time.perf_counter() - self._started
+        now = perf_counter()
         read, written = now_transferred_bytes()
         known = [source.totals() for source in self._sources]
-        counted = next((each for each in known if each.times.count), Totals("request", Histogram()))
-        times = counted.times
+        counted = next((each for each in known if each.times.count), Totals("request", Histogram(), self._started))
+        times, seconds = counted.times, now - counted.since
         return {
             "of": counted.of,
             "count": times.count,
@@ -72,7 +77,7 @@ class LiveKpis:
             "output_tokens": 0,
             "tokens_each": counted.tokens / times.count if times.count else 0.0,
             "loop_lag_seconds": max((each.loop_lag for each in known), default=0.0),
-            "cpu_utilization": (time.process_time() - self._cpu) / seconds,
+            "cpu_utilization": (process_time() - self._cpu) / (now - self._started),
             "peak_rss_bytes": peak_resident_bytes(now_resident_bytes()),
             "read_bytes": read - self._transferred[0],
             "written_bytes": written - self._transferred[1],

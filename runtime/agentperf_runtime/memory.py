@@ -16,21 +16,29 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from agentperf_runtime.process_figures import MEGABYTE, ResidentMemory, peak_resident_bytes
+from agentperf_runtime.atomic_files import write_atomically
+from agentperf_runtime.process_figures import MEGABYTE, now_resident_bytes, peak_resident_bytes
 from agentperf_runtime.sites import Files
 
 _FRAMES = 4  # as deep as json goes
 _LISTED = 10
 _KEPT_COLLECTIONS = 100
-_MOST_MEASURED = 100_000  # objects that the size of one is made up of
+_MOST_MEASURED = 300_000  # objects that the size of one is made up of
+# Of more references than the first number, objects at one of so many addresses are looked at and stand for the others.
+# Primes above 32, for objects of one size are that many multiples of 16 bytes from each other, or fewer.
+_MEASURED_SHARES = ((5_000_000, 10_007), (500_000, 1_009), (50_000, 101), (10_000, 37))
+_ALIGNMENT = 16
+_FEW = 100
 _LEAST_ELEMENTS = 1_000
 _MANY = 1_000  # instances
 _POINTER = 8
+_HEADER = 4  # pointers before an object's own, those of the garbage collector included
 _HEAP_TYPE = 1 << 9  # the flag of classes that Python code made
 # What slots save an instance whose attributes the interpreter keeps without a dictionary: measured on 3.11 to 3.13
 # with 1 to 25 attributes (32 to 64 bytes). With more, and before 3.11, there is a dictionary.
 _INLINE_ATTRIBUTES, _INLINE_SAVED = 30, 40
 _SAMPLED = 200
+_SMALL = range(-5, 257)
 _INT64 = range(-(1 << 63), 1 << 63)
 _SHARED = (type, types.ModuleType, types.FunctionType, types.BuiltinFunctionType, types.CodeType, types.FrameType)
 
@@ -62,9 +70,8 @@ class MemoryOptimizer:
         self.gc_stats: deque[dict[str, Any]] = deque(maxlen=_KEPT_COLLECTIONS)
         self._tracked: dict[str, dict[str, Any]] = {}
         self._unseen: set[str] = set()
-        self._resident = ResidentMemory()
         self._before: tracemalloc.Snapshot | None = None
-        self._began_tracing = False
+        self._is_recording = False
         self._wall_start = time.time()
         self._started = time.perf_counter()
         self._collecting_since = 0.0
@@ -72,9 +79,9 @@ class MemoryOptimizer:
 
     def start(self) -> MemoryOptimizer:
         """Begin to record allocations, and take the snapshot that `growth()` compares with."""
-        if not tracemalloc.is_tracing():
-            tracemalloc.start(self.frames)
-            self._began_tracing = True
+        if not self._is_recording:
+            _Recording.begin(self.frames)
+            self._is_recording = True
         if self._observe_collection not in gc.callbacks:
             gc.callbacks.append(self._observe_collection)
         self._wall_start, self._started = time.time(), time.perf_counter()
@@ -85,9 +92,9 @@ class MemoryOptimizer:
         """End recording. What grew is no longer known then."""
         if self._observe_collection in gc.callbacks:
             gc.callbacks.remove(self._observe_collection)
-        if self._began_tracing:
-            tracemalloc.stop()
-        self._began_tracing, self._before = False, None
+        if self._is_recording:
+            _Recording.end()
+        self._is_recording, self._before = False, None
 
     def __enter__(self) -> MemoryOptimizer:
         return self.start()
@@ -118,9 +125,9 @@ class MemoryOptimizer:
         `weak_refs_cleared`: how many of the tracked objects are gone. Memory that Python freed may stay with the
         process: its allocator gives back whole arenas only.
         """
-        before = self._resident.read()
+        before = now_resident_bytes()
         collected = gc.collect() if collect else 0
-        after = self._resident.read()
+        after = now_resident_bytes()
         with self._lock:
             gone = [each for each in self._tracked if each not in self.large_objects and each not in self._unseen]
             for each in gone:
@@ -145,9 +152,9 @@ class MemoryOptimizer:
         collections while recording, `gc` the interpreter's totals; `large_objects_tracked` how many of the tracked
         objects live or may do so, `large_objects` these, the largest first, each with `suggestions`.
         """
-        current = self._resident.read()
+        current = now_resident_bytes()
         living = self._living()
-        now = _snapshot() if self._before is not None else None
+        now = self._now()
         return {
             "current_memory_mb": current / MEGABYTE,
             "peak_memory_mb": peak_resident_bytes(current) / MEGABYTE,
@@ -165,7 +172,7 @@ class MemoryOptimizer:
         A line is that of the application nearest to the allocation. Takes time with the number of allocations: about a
         second for a million.
         """
-        return self._growth(_snapshot() if self._before is not None else None)
+        return self._growth(self._now())
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write what grew as JSON, for `agentperf-lint report --profile`. Raises OSError."""
@@ -177,8 +184,7 @@ class MemoryOptimizer:
             "seconds": time.perf_counter() - self._started,
             "growth": [list(each) for each in self.growth()],
         }
-        with open(path, "w", encoding="utf-8") as stream:
-            json.dump(document, stream)
+        write_atomically(path, json.dumps(document))
 
     @staticmethod
     def optimize_data_structure(data: Any) -> Any:
@@ -188,6 +194,10 @@ class MemoryOptimizer:
         """
         code = _array_code(data) if isinstance(data, list) else ""
         return array.array(code, data) if code else data
+
+    def _now(self) -> tracemalloc.Snapshot | None:
+        """None also where another one than this class has stopped tracemalloc."""
+        return _snapshot() if self._before is not None and tracemalloc.is_tracing() else None
 
     def _growth(self, now: tracemalloc.Snapshot | None) -> list[Grown]:
         if now is None or self._before is None:
@@ -223,33 +233,91 @@ class MemoryOptimizer:
             )
 
 
+class _Recording:
+    """Tracemalloc, which is the process's, for all that record: the last one to end stops it, if the first began it."""
+
+    _lock = threading.Lock()
+    _recorders = 0
+    _is_ours = False
+
+    @classmethod
+    def begin(cls, frames: int) -> None:
+        with cls._lock:
+            cls._recorders += 1
+            if not tracemalloc.is_tracing():
+                tracemalloc.start(frames)
+                cls._is_ours = True
+
+    @classmethod
+    def end(cls) -> None:
+        with cls._lock:
+            cls._recorders -= 1
+            if not cls._recorders and cls._is_ours:
+                tracemalloc.stop()
+                cls._is_ours = False
+
+
 def size_of(obj: Any, most: int = _MOST_MEASURED) -> int:
     """Bytes of `obj` and of all that it refers to, without modules, classes and functions.
 
-    What others refer to as well is counted too. Of more than `most` objects only that many are.
+    What others refer to as well is counted too. Of containers with more than 10,000 elements that is an estimate, from
+    some of them; after `most` objects no more are looked at.
     """
-    total, seen, todo = 0, set[int](), [obj]
+    total, seen = 0, set[int]()
+    todo: list[tuple[Any, int]] = [(obj, 1)]
     while todo and len(seen) < most:
-        each = todo.pop()
+        each, times = todo.pop()
         if id(each) in seen or isinstance(each, _SHARED):
             continue
         seen.add(id(each))
-        total += sys.getsizeof(each, 0)
-        todo.extend(gc.get_referents(each))
+        total += times * _own_size(each)
+        inner, share = _to_measure(_referents(each))
+        todo.extend((one, times * share) for one in inner)
     return total
+
+
+def _referents(obj: Any) -> list[Any]:
+    found = gc.get_referents(obj)
+    if type(obj) is dict:
+        found.extend(list(obj))  # keys that are strings are not among the others
+    return found
+
+
+def _own_size(obj: Any) -> int:
+    try:
+        return sys.getsizeof(obj)
+    except Exception:  # of the object
+        return 0
+
+
+def _to_measure(objects: list[Any]) -> tuple[Iterable[Any], int]:
+    """Some of the `objects`, each once, and for how many different ones each of these stands."""
+    share = next((share for more_than, share in _MEASURED_SHARES if len(objects) > more_than), 1)
+    some = {id(each): each for each in objects if id(each) // _ALIGNMENT % share == 0} if share > 1 else {}
+    if len(some) >= _FEW:
+        return some.values(), share
+    return {id(each): each for each in objects}.values(), 1
 
 
 def suggestions_for(obj: Any) -> list[str]:
     """How a list could hold the same in less memory, in words."""
     if not isinstance(obj, list) or len(obj) < _LEAST_ELEMENTS:
         return []
+    sample = obj[:: max(1, len(obj) // _SAMPLED)]
+    own = {id(each): each for each in sample if not _is_kept_anyway(each)}.values()
+    if 2 * len(own) < len(sample):
+        return []  # most elements are the same few objects
     code = _array_code(obj)
     if code:
-        now = sys.getsizeof(obj) + sum(sys.getsizeof(each) for each in obj[:_SAMPLED]) * len(obj) // _SAMPLED
-        saved = (now - array.array(code).itemsize * len(obj)) / MEGABYTE
+        # The list's pointers are as large as the array's numbers.
+        saved = sum(map(sys.getsizeof, own)) * len(obj) / len(sample) / MEGABYTE
         return [f"{len(obj):,} numbers fit into array.array({code!r}, ...), {saved:.1f} MB less"]
-    sample = obj[:: max(1, len(obj) // _SAMPLED)]
     return [*_of_dictionaries(sample, len(obj)), *_of_instances(sample, len(obj))]
+
+
+def _is_kept_anyway(value: Any) -> bool:
+    """Whether the interpreter has one object for all that are equal to this one."""
+    return type(value) is int and value in _SMALL
 
 
 def slots_suggestions(objects: Iterable[Any] | None = None) -> list[str]:
@@ -279,7 +347,10 @@ def _saved_by_slots(example: Any) -> int:
     kind = type(example)
     if not kind.__flags__ & _HEAP_TYPE or issubclass(kind, BaseException) or kind.__dictoffset__ == 0:
         return 0
-    attributes = getattr(example, "__dict__", None)
+    try:
+        attributes = getattr(example, "__dict__", None)
+    except Exception:  # of a proxy, for instance
+        return 0
     if type(attributes) is not dict:
         return 0
     count = len(attributes)
@@ -302,7 +373,7 @@ def _of_dictionaries(sample: Sequence[Any], count: int) -> Iterator[str]:
         return
     keys = {tuple(each) for each in sample}
     if len(keys) == 1 and sample[0] and all(isinstance(key, str) for key in sample[0]):
-        saved = max(0, sys.getsizeof(sample[0]) - _POINTER * (2 + len(sample[0]))) * count / MEGABYTE
+        saved = max(0, sys.getsizeof(sample[0]) - _POINTER * (_HEADER + len(sample[0]))) * count / MEGABYTE
         names = ", ".join(list(sample[0])[:3])
         yield f"{count:,} dictionaries with the same keys ({names}): objects with __slots__ need {saved:.1f} MB less"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
-import inspect
 import itertools
 import threading
 import weakref
@@ -15,6 +14,8 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, NamedTuple, ParamSpec, Protocol, TypeVar
 
+from agentperf_runtime.forks import renew_in_child
+from agentperf_runtime.functions import check_decorated, is_async
 from agentperf_runtime.histograms import Histogram
 from agentperf_runtime.totals import Totals
 
@@ -165,6 +166,10 @@ class AsyncPerformanceMonitor:
         self._slots = slots
         self._most = max_operations
         self._measures_lag = lag
+        self._begin_anew()
+        renew_in_child(self, AsyncPerformanceMonitor._begin_anew)
+
+    def _begin_anew(self) -> None:
         self._lock = threading.RLock()
         self._next_serial = itertools.count(1).__next__
         self._start = perf_counter()
@@ -173,6 +178,7 @@ class AsyncPerformanceMonitor:
         self._active: dict[int, Begun] = {}
         self._concurrency = Concurrency(self._start)
         self._durations = Histogram()
+        self._unsuccessful = Histogram()
         self._queueing = Histogram()
         self._lag = Histogram()
         self._queued = 0
@@ -262,12 +268,12 @@ class AsyncPerformanceMonitor:
         return report
 
     def totals(self) -> Totals:
-        """All operations that have completed, together."""
+        """All operations that have ended, together."""
         with self._lock:
-            operations = self._operations.values()
-            failed = sum(each.failed + each.cancelled for each in operations)
+            times, failed = self._durations.copy(), self._unsuccessful.count
+            times.merge(self._unsuccessful)
             most, lag = self._concurrency.most, self._lag.most
-            return Totals("operation", self._durations.copy(), failed, most_at_once=most, loop_lag=lag)
+            return Totals("operation", times, self._start, failed, most_at_once=most, loop_lag=lag)
 
     def _report(self, now: float) -> dict[str, Any]:
         operations, concurrency = self._operations.values(), self._concurrency
@@ -332,7 +338,8 @@ class AsyncPerformanceMonitor:
     def _end(self, begun: Begun, kind: type[BaseException] | None) -> None:
         now = perf_counter()
         with self._lock:
-            del self._active[begun.serial]
+            if self._active.pop(begun.serial, None) is not begun:
+                return  # the parent of this process began it
             figures, seconds = begun.figures, max(0.0, now - begun.start)
             self._concurrency.change(-1, now)
             self._last = now
@@ -342,7 +349,9 @@ class AsyncPerformanceMonitor:
                 figures.completed += 1
                 figures.durations.record(seconds)
                 self._durations.record(seconds)
-            elif issubclass(kind, (asyncio.CancelledError, GeneratorExit)):
+                return
+            self._unsuccessful.record(seconds)
+            if issubclass(kind, (asyncio.CancelledError, GeneratorExit)):
                 figures.cancelled += 1
             else:
                 figures.failed += 1
@@ -417,7 +426,8 @@ class MonitoredOperation(AbstractAsyncContextManager[None]):
 
     def __call__(self, function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, Coroutine[Any, Any, T]]:
         """`function`, of which every call is an operation. Raises TypeError for what is no coroutine function."""
-        if not inspect.iscoroutinefunction(function):
+        check_decorated(function, "monitor_async_operation()")
+        if not is_async(function):
             raise TypeError(f"{getattr(function, '__qualname__', function)!r} is no coroutine function")
         monitor, name, queued_at = self._monitor, self._name, self._queued_at
 

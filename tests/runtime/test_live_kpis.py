@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -71,3 +74,69 @@ def test_what_the_process_used(tmp_path: Path) -> None:
         pass
     assert 0 < live.get_kpis()["cpu_utilization"] <= 4
     assert live.get_kpis()["written_bytes"] >= 0
+
+
+def test_what_failed_has_ended_too() -> None:
+    monitor = AsyncPerformanceMonitor()
+    live = LiveKpis(monitor)
+
+    async def fails() -> None:
+        async with monitor.monitor_async_operation("work"):
+            await asyncio.sleep(0.02)
+            raise ValueError
+
+    async def main() -> None:
+        await asyncio.gather(fails(), fails(), return_exceptions=True)
+        task = monitor.create_task(fails(), "never begun")
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+    kpis = live.get_kpis()
+    assert (kpis["of"], kpis["count"], kpis["failed"]) == ("operation", 2, 2)
+    assert kpis["response_p50_seconds"] >= 0.015
+
+
+def test_throughput_is_over_the_time_in_which_was_counted() -> None:
+    profiler = PerformanceProfiler(sampling=False)
+    for _ in range(5):
+        with profiler.profile_operation("writer", "draft"):
+            time.sleep(0.002)
+    kpis = LiveKpis(profiler).get_kpis()
+    assert 0 < kpis["throughput"] <= 500
+    assert 0 < kpis["concurrency"] <= 1
+
+
+FORK = """
+import asyncio, os, sys, time
+from agentperf_runtime import AsyncPerformanceMonitor, LiveKpis
+monitor = AsyncPerformanceMonitor()
+live = LiveKpis(monitor)
+until = time.process_time() + 0.05
+while time.process_time() < until:
+    pass
+
+async def main():
+    async with monitor.monitor_async_operation("parent's"):
+        pass
+    async with monitor.monitor_async_operation("parent's, that goes on"):
+        pid = os.fork()
+    return pid
+
+pid = asyncio.run(main())
+report = monitor.get_concurrency_report()
+kpis = live.get_kpis()
+if pid == 0:
+    assert report["operation_stats"] == {} and report["current_active_tasks"] == 0, report
+    assert kpis["count"] == 0 and kpis["cpu_utilization"] >= 0 and kpis["written_bytes"] >= 0, kpis
+    os._exit(0)
+assert kpis["count"] == 2 and report["current_active_tasks"] == 0
+sys.exit(os.waitpid(pid, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_begins_anew() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "runtime")}
+    done = subprocess.run([sys.executable, "-c", FORK], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -5,10 +5,14 @@ from __future__ import annotations
 import array
 import gc
 import json
+import os
+import re
 import subprocess
 import sys
+import tracemalloc
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +169,59 @@ def test_suggestions_for_lists() -> None:
     assert suggestions_for([Slotted(n) for n in range(2_000)]) == []
 
 
+def test_what_is_there_once_only_takes_memory_once() -> None:
+    same = {"id": 1}, Plain(1), 1.5, 10**20
+    for each in same:
+        assert suggestions_for([each] * 5_000) == []
+    assert suggestions_for([n % 200 for n in range(5_000)]) == []  # one object each, whoever uses them
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: [n * 1.5 for n in range(50_000)], lambda: [{"a": n, "b": 1.5} for n in range(50_000)]]
+)
+def test_what_would_be_saved_is_what_is_saved(make: Callable[[], list[Any]]) -> None:
+    def held(build: Callable[[], Any]) -> tuple[Any, float]:
+        gc.collect()
+        tracemalloc.start(1)
+        try:
+            built = build()
+            return built, tracemalloc.get_traced_memory()[0] / 2**20
+        finally:
+            tracemalloc.stop()
+
+    @dataclass(slots=True)
+    class Row:
+        a: int
+        b: float
+
+    values, before = held(make)
+    better = array.array("d") if isinstance(values[0], float) else []
+    _, after = held(lambda: better.extend(each if isinstance(each, float) else Row(**each) for each in make()))
+    (text,) = suggestions_for(values)
+    (saved,) = re.findall(r"([\d.]+) MB less", text)
+    assert float(saved) == pytest.approx(before - after, rel=0.1, abs=0.1)
+
+
+FORK = """
+import os
+from agentperf_runtime import MemoryOptimizer
+memory = MemoryOptimizer()
+before = memory.get_memory_report()["current_memory_mb"]
+if os.fork() == 0:
+    more = bytearray(b"x" * 50_000_000)
+    grown = memory.get_memory_report()["current_memory_mb"] - before
+    os._exit(0 if grown > 25 else 1)
+raise SystemExit(os.waitpid(-1, 0)[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_reports_itself() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "runtime")}
+    done = subprocess.run([sys.executable, "-c", FORK], env=environment, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_classes_that_could_have_slots() -> None:
     many = [Plain(n) for n in range(3_000)]
     slotted = [Slotted(n) for n in range(3_000)]
@@ -181,3 +238,61 @@ def test_sizes_count_what_is_referred_to_once() -> None:
     ring: list[Any] = []
     ring.append(ring)
     assert size_of(ring) == sys.getsizeof(ring)
+
+
+def test_sizes_of_large_containers_are_estimated() -> None:
+    def rows() -> list[dict[str, Any]]:
+        return [{"id": n + 1000, "name": f"row {n}"} for n in range(60_000)]
+
+    gc.collect()
+    tracemalloc.start(1)
+    try:
+        built = {"rows": rows()}
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    assert size_of(built) == pytest.approx(held, rel=0.25)
+    names = {f"name {n}": None for n in range(1_000)}
+    assert size_of(names) >= sum(map(sys.getsizeof, names))
+    large = bytes(1_000_000)
+    assert size_of([large] * 20_000) == pytest.approx(1_000_000 + 20_000 * 8, rel=0.01)
+
+
+class Odd:
+    """As proxies do that have nothing behind them."""
+
+    def __sizeof__(self) -> int:
+        raise RuntimeError
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        raise RuntimeError
+
+
+def test_odd_objects_are_tracked() -> None:
+    optimizer = MemoryOptimizer()
+    optimizer.track_large_object("odd", [Odd() for _ in range(2_000)])
+    (tracked,) = optimizer.get_memory_report()["large_objects"]
+    assert tracked["suggestions"] == []
+
+
+def test_one_may_record_while_others_do() -> None:
+    kept: list[bytes] = []
+    with MemoryOptimizer() as outer:
+        with MemoryOptimizer():
+            pass
+        kept.extend(bytes(1_000) for _ in range(100))
+        assert outer.growth()[0].size >= 100_000
+    assert not tracemalloc.is_tracing()
+
+
+def test_another_one_stops_the_recording() -> None:
+    with MemoryOptimizer() as optimizer:
+        tracemalloc.stop()
+        assert optimizer.growth() == []
+        assert optimizer.get_memory_report()["growth"] == []
+    tracemalloc.start()
+    with MemoryOptimizer():
+        pass
+    assert tracemalloc.is_tracing()
+    tracemalloc.stop()

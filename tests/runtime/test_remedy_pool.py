@@ -167,6 +167,21 @@ def test_limits_that_contradict_each_other() -> None:
             ConnectionPool(Server().connect, **options)  # type: ignore[arg-type]
 
 
+def test_what_is_no_factory_is_refused() -> None:
+    async def main() -> None:
+        opening = Server().connect()
+        for wrong in (5, opening):
+            with pytest.raises(TypeError, match="factory is an async callable"):
+                ConnectionPool(wrong)  # type: ignore[arg-type]
+        opening.close()
+        pool = ConnectionPool(object, 0)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="cannot be awaited: make it an async function"):
+            await pool.acquire()
+        assert pool.get_pool_stats()["total_connections"] == 0
+
+    run(main)
+
+
 # Limits and order
 
 

@@ -148,7 +148,7 @@ class RequestStats:
     def __init__(self, exporters: Sequence[Exporter] = ()) -> None:
         self.exporters = tuple(exporters)
         self.errors = 0
-        self._started = time.time()
+        self._started, self._since = time.time(), perf_counter()
         self._lock = threading.Lock()
         self._groups: dict[Key, Group] = {}
         self._in_flight = self._in_flight_most = 0
@@ -221,7 +221,7 @@ class RequestStats:
                 times.merge(group.durations)
             failed = sum(group.failed for group in self._groups.values())
             tokens = sum(group.tokens for group in self._groups.values())
-            return Totals("request", times, failed, tokens, self._in_flight_most)
+            return Totals("request", times, self._since, failed, tokens, self._in_flight_most)
 
     def _tell(self, what: Callable[[Exporter], None]) -> None:
         """A failure of an exporter never reaches the application."""

@@ -396,6 +396,19 @@ class Ledger:
                 operation.exact_cpu += active.cpu
             operation.add(active.metric)
 
+    def drop(self, active: Active) -> None:
+        """Forget an execution that has turned out to be none."""
+        active.frame = None
+        _reset(active)
+        with self.lock:
+            if not active.ended:
+                active.ended = True
+                self._leave(active, perf_counter())
+
+    def find(self, agent_name: str, operation: str) -> Operation | None:
+        """What is known of an operation."""
+        return self.operations.get(_key_of(agent_name, operation))
+
     def _leave(self, active: Active, now: float) -> None:
         self.active.pop(id(active), None)
         active.operation.active -= 1
@@ -442,7 +455,7 @@ class Ledger:
         known = self.operations.get((agent_name, operation))
         if known is not None:
             return known
-        key = str(agent_name)[:_LONGEST_NAME], str(operation)[:_LONGEST_NAME]
+        key = _key_of(agent_name, operation)
         if key not in self.operations and len(self.operations) >= self._most:
             key = OTHER, OTHER
         return self.operations.setdefault(key, Operation(*key))
@@ -458,6 +471,10 @@ class Ledger:
             self._nestings += 1
             known = around.inner[id(operation)] = Nesting(operation, around)
         return known
+
+
+def _key_of(agent_name: str, operation: str) -> tuple[str, str]:
+    return str(agent_name)[:_LONGEST_NAME], str(operation)[:_LONGEST_NAME]
 
 
 def going_on(active: Active | None) -> Active | None:

@@ -53,20 +53,6 @@ def profile_document(
     }
 
 
-def write_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """Write a file that others see whole or not at all, readable by its owner. Raises OSError."""
-    path = os.fspath(path)
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
-            stream.write(text)
-        os.replace(temporary, path)
-    except BaseException:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-
-
 def as_json(document: Any) -> str:
     """A document as text; what is no number in JSON is not in it."""
     return json.dumps(document, separators=(",", ":"), allow_nan=False) + "\n"

@@ -11,14 +11,16 @@ import weakref
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from time import perf_counter, process_time
-from types import CodeType, FrameType, TracebackType
+from types import CodeType, CoroutineType, FrameType, TracebackType
 from typing import Any, TypeVar, cast
 
+from agentperf_runtime.atomic_files import write_atomically
+from agentperf_runtime.functions import check_decorated, is_async
 from agentperf_runtime.histograms import Histogram
 from agentperf_runtime.profiling.exports import collapsed, speedscope
 from agentperf_runtime.profiling.metrics import Outcome, PerformanceMetrics
 from agentperf_runtime.profiling.operations import Active, Ledger, Operation, current, innermost
-from agentperf_runtime.profiling.profile_file import as_json, profile_document, write_atomically
+from agentperf_runtime.profiling.profile_file import as_json, profile_document
 from agentperf_runtime.profiling.sampling import Sampler
 from agentperf_runtime.profiling.stack_tree import StackTree
 from agentperf_runtime.profiling.statistics_text import functions_text, totals_text
@@ -55,6 +57,7 @@ class PerformanceProfiler:
             self._sampler = Sampler(self._ledger, self._tree, interval)
             self._ledger.begun = self._sampler.execution_begun
             weakref.finalize(self, self._sampler.stop)  # its thread does not keep the profiler alive
+        weakref.finalize(self, self._ledger.memory.close)
         self._interval = interval
         _known.add(self)
         _watch_forks()
@@ -118,7 +121,7 @@ class PerformanceProfiler:
         The samples of operations inside it count too. "No profiling data for ..." when there is none.
         """
         with self._ledger.lock:
-            known = self._ledger.operations.get((agent_name, operation))
+            known = self._ledger.find(agent_name, operation)
             if known is None:
                 return f"No profiling data for {agent_name}:{operation}"
             totals = totals_text(known)
@@ -130,7 +133,7 @@ class PerformanceProfiler:
         Times are in seconds, memory in MB; `severity` is "high" above twice the threshold, else "medium".
         """
         with self._ledger.lock:
-            slow = [each for each in self._ledger.operations.values() if each.duration.mean > threshold_seconds]
+            slow = [each for each in self._ledger.operations.values() if _is_slow(each, threshold_seconds)]
             found = [_bottleneck(operation, threshold_seconds) for operation in slow]
         return sorted(found, key=lambda bottleneck: -bottleneck["avg_execution_time"])
 
@@ -142,7 +145,8 @@ class PerformanceProfiler:
             for each in operations:
                 times.merge(each.duration)
             failed = sum(each.failed + each.cancelled for each in operations)
-            return Totals("operation", times, failed, sum(each.tokens_used for each in operations))
+            tokens = sum(each.tokens_used for each in operations)
+            return Totals("operation", times, self._start, failed, tokens)
 
     def to_document(self) -> dict[str, Any]:
         """Everything that was measured so far, as `save` writes it."""
@@ -188,6 +192,14 @@ class PerformanceProfiler:
         except Exception:
             self._errors += 1
 
+    def _drop(self, active: Active | None) -> None:
+        if active is None:
+            return
+        try:
+            self._ledger.drop(active)
+        except Exception:
+            self._errors += 1
+
     def _before_fork(self) -> None:
         if self._sampler is not None:
             self._sampler.pause()
@@ -229,11 +241,15 @@ class ProfiledOperation(AbstractContextManager[PerformanceMetrics], AbstractAsyn
         self._profiler._end(self._latest(), kind)
 
     def __call__(self, function: F) -> F:
-        """`function`, of which every call is measured. Raises TypeError for generators, which run in pieces."""
+        """`function`, of which every call is measured, until it returns; where it returns a coroutine, until that does.
+
+        Raises TypeError for generators, which run in pieces, and for static, class and property objects.
+        """
+        check_decorated(function, "profile_operation()")
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             name = getattr(function, "__qualname__", repr(function))
             raise TypeError(f"{name} is a generator: its code runs between items, so put the block inside of it")
-        wrapper = self._coroutine_function if inspect.iscoroutinefunction(function) else self._function
+        wrapper = self._coroutine_function if is_async(function) else self._function
         return cast("F", functools.wraps(function)(wrapper(function, getattr(function, "__code__", None))))
 
     def _metric(self) -> PerformanceMetrics:
@@ -262,6 +278,9 @@ class ProfiledOperation(AbstractContextManager[PerformanceMetrics], AbstractAsyn
             except BaseException as error:
                 profiler._end(active, type(error))
                 raise
+            if isinstance(result, CoroutineType):  # of a coroutine function that another decorator made a plain one
+                profiler._drop(active)
+                return self._coroutine_function(lambda: result, result.cr_code)()
             profiler._end(active, None)
             return result
 
@@ -284,6 +303,10 @@ class ProfiledOperation(AbstractContextManager[PerformanceMetrics], AbstractAsyn
             return result
 
         return profiled
+
+
+def _is_slow(operation: Operation, threshold: float) -> bool:
+    return operation.executions > 0 and operation.duration.mean > threshold
 
 
 def _bottleneck(operation: Operation, threshold: float) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, Generic, TypedDict, TypeVar
 
-from agentperf_runtime.remedies.functions import is_async
+from agentperf_runtime.functions import is_async
 from agentperf_runtime.remedies.slots import Slots
 
 T = TypeVar("T")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
-import os
 import threading
 import time
 import weakref
@@ -15,9 +14,10 @@ from contextvars import ContextVar
 from math import inf, isnan
 from typing import Any, NamedTuple, TypedDict, TypeVar, cast
 
-from agentperf_runtime.remedies.cache_entries import Entries, Entry, Key, Outcome
+from agentperf_runtime.forks import renew_in_child
+from agentperf_runtime.functions import check_decorated, is_async
+from agentperf_runtime.remedies.cache_entries import Entries, Entry, Key, Outcome, remove_value
 from agentperf_runtime.remedies.call_keys import KeyOf, Origin, custom_keys_of, keys_of, unhashable_argument
-from agentperf_runtime.remedies.functions import is_async
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -80,7 +80,7 @@ class IntelligentCache:
         self._dead: deque[Origin] = deque()
         self._hits = self._misses = self._shared = self._computed = 0
         self._saved = self._computing = 0.0
-        _caches.add(self)
+        renew_in_child(self, IntelligentCache._after_fork)
 
     def cached(
         self,
@@ -233,7 +233,7 @@ class IntelligentCache:
                     return found
                 flight = self._threads.get(key)
                 if flight is None or flight.is_of_this_thread() or not flight.computation.may_be_awaited():
-                    flight = _ThreadFlight()
+                    flight = _ThreadFlight(hash(key))
                     self._threads.setdefault(key, flight)
                     self._misses += 1
                     break
@@ -258,8 +258,7 @@ class IntelligentCache:
             return outcome
         finally:
             with self._lock:
-                if self._threads.get(key) is flight:
-                    del self._threads[key]
+                remove_value(self._threads, key, flight)
                 if flight.landed is not None:
                     flight.outcome = outcome
                     flight.landed.set()
@@ -291,7 +290,7 @@ class IntelligentCache:
             flight = flights.get(key)
             starts = flight is None or not flight.computation.may_be_awaited()
             if flight is None or starts:
-                flight = _TaskFlight(loop)
+                flight = _TaskFlight(hash(key), loop)
                 flights.setdefault(key, flight)
                 self._misses += 1
             else:
@@ -344,8 +343,7 @@ class IntelligentCache:
 
     def _remove_flight(self, flights: dict[Key, _TaskFlight], key: Key, flight: _TaskFlight) -> None:
         with self._lock:
-            if flights.get(key) is flight:
-                del flights[key]
+            remove_value(flights, key, flight)
 
     def _flights_of(self, loop: asyncio.AbstractEventLoop) -> dict[Key, _TaskFlight]:
         flights = self._loops.get(loop)
@@ -365,22 +363,21 @@ class IntelligentCache:
             ttl = cached.errors.ttl if isinstance(outcome.error, cached.errors.kinds) else 0
         origin = _origin_of(key)
         with self._lock:
+            # What changes its arguments has a result for those that are no more.
+            is_kept = ttl > 0 and not flight.is_discarded and _has_hash(key, flight.key_hash)
             self._computed += 1
             self._computing += seconds
             gone = self._sweep()
-            if ttl > 0 and not flight.is_discarded:
+            if is_kept:
                 now = self._timer()
-                siblings = None if origin.reference is None else origin.keys
+                siblings = None if origin.reference is None else origin.entries
                 gone += self._entries.put(Entry(key, outcome, seconds, now + ttl, siblings), now)
         _let_go(gone)
 
     def _sweep(self) -> list[Entry]:
         gone = self._entries.expire(self._timer())
         while self._dead:
-            for key in list(self._dead.popleft().keys):
-                entry = self._entries.held(key)
-                if entry is not None:
-                    gone.append(self._entries.remove(entry))
+            gone += [self._entries.remove(entry) for entry in list(self._dead.popleft().entries)]
         return gone
 
     def _forget(self, is_meant: Callable[[Key], bool]) -> int:
@@ -393,11 +390,14 @@ class IntelligentCache:
     def _discard_flights(self, is_meant: Callable[[Key], bool]) -> None:
         every: list[dict[Key, Any]] = [self._threads, *self._loops.values()]
         for flights in every:
-            for key in list(filter(is_meant, flights)):
-                flights.pop(key).is_discarded = True
+            for key, flight in [each for each in flights.items() if is_meant(each[0])]:
+                remove_value(flights, key, flight)
+                flight.is_discarded = True
 
     def _after_fork(self) -> None:
         """In the child, where only the forking thread goes on."""
+        global _waits
+        _waits = threading.Lock()
         if not self._lock.acquire(blocking=False):  # another thread was in the midst of changing the entries
             self._entries = Entries(self.max_size)
         self._lock = threading.RLock()
@@ -462,8 +462,9 @@ class _Computation:
 class _ThreadFlight:
     """A computation of a thread. Landed without an outcome, one of those who wait has to start anew."""
 
-    def __init__(self) -> None:
+    def __init__(self, key_hash: int) -> None:
         self.computation = _Computation()
+        self.key_hash = key_hash
         self.is_discarded = False  # what comes out is not to be kept
         self.landed: threading.Event | None = None  # until someone waits for it
         self.outcome: Outcome | None = None
@@ -477,8 +478,9 @@ class _ThreadFlight:
 class _TaskFlight:
     """A computation in a task of its own, and how many wait for it."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, key_hash: int, loop: asyncio.AbstractEventLoop) -> None:
         self.computation = _Computation()
+        self.key_hash = key_hash
         self.is_discarded = False
         self.landed: asyncio.Future[Outcome] = loop.create_future()
         self.task: asyncio.Task[Outcome] | None = None
@@ -499,18 +501,6 @@ class _TaskFlight:
 
 _current: ContextVar[_Computation | None] = ContextVar("agentperf_computation", default=None)
 _waits = threading.Lock()
-_caches: weakref.WeakSet[IntelligentCache] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    global _waits
-    _waits = threading.Lock()
-    for cache in list(_caches):
-        cache._after_fork()  # pyright: ignore[reportPrivateUsage]
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _outcome(function: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Outcome:
@@ -539,6 +529,13 @@ def _let_go(gone: list[Entry]) -> None:
         entry.outcome = None
 
 
+def _has_hash(key: Key, expected: int) -> bool:
+    try:
+        return hash(key) == expected
+    except Exception:  # of the argument
+        return False
+
+
 def _origin_of(key: Key) -> Origin:
     return cast("Origin", key[0])
 
@@ -550,10 +547,7 @@ def _checked(seconds: float) -> float:
 
 
 def _check_function(function: object) -> None:
-    if isinstance(function, (staticmethod, classmethod, property)):
-        raise TypeError(f"@{type(function).__name__} belongs above cached(), not below")
-    if not callable(function):
-        raise TypeError(f"cached() decorates functions, not {function!r}")
+    check_decorated(function, "cached()")
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         raise TypeError(f"{function!r} is a generator function: what it returns can be used only once")
 

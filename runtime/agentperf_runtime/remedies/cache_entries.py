@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, MutableMapping
+from contextlib import suppress
 from itertools import count
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+
+V = TypeVar("V")
 
 Key = tuple[Hashable, ...]
 
@@ -29,13 +32,14 @@ class Outcome(NamedTuple):
 class Entry:
     """An outcome that took `cost` seconds and is good until `expires`, on the cache's clock.
 
-    `siblings` are the keys of entries that are to go together, this one included as long as it is held.
+    `siblings` are entries that are to go together, this one included as long as it is held.
     """
 
-    __slots__ = ("cost", "expires", "is_held", "key", "outcome", "siblings", "weight")
+    __slots__ = ("cost", "expires", "hash", "is_held", "key", "outcome", "siblings", "weight")
 
-    def __init__(self, key: Key, outcome: Outcome, cost: float, expires: float, siblings: set[Key] | None) -> None:
+    def __init__(self, key: Key, outcome: Outcome, cost: float, expires: float, siblings: set[Entry] | None) -> None:
         self.key = key
+        self.hash = hash(key)
         self.outcome: Outcome | None = outcome
         self.cost = max(cost, _LEAST_COST)
         self.expires = expires
@@ -83,10 +87,6 @@ class Entries:
     def __iter__(self) -> Iterator[Entry]:
         return iter(self._held.values())
 
-    def held(self, key: Key) -> Entry | None:
-        """The entry of `key`, which is no access."""
-        return self._held.get(key)
-
     def find(self, key: Key, now: float) -> Entry | None:
         """The entry of `key`, accessed once more; None where there is none or it has expired."""
         entry = self._held.get(key)
@@ -104,7 +104,7 @@ class Entries:
         if before is not None:
             entry.weight = before.weight
             gone.append(self.remove(before))
-        entry.weight += self._weight + self._remembered.pop(hash(entry.key), 0.0)
+        entry.weight += self._weight + self._remembered.pop(entry.hash, 0.0)
         self._hold(entry)
         while len(self._held) > self._max_size and self._by_score:  # the new one is not among these
             gone += self._evict()
@@ -127,15 +127,16 @@ class Entries:
 
     def remove(self, entry: Entry) -> Entry:
         """Let go of an entry; its places in the heaps are found when they come to the top."""
-        del self._held[entry.key]
+        remove_value(self._held, entry.key, entry)
         entry.is_held = False
         if entry.siblings is not None:
-            entry.siblings.discard(entry.key)
+            entry.siblings.discard(entry)
         return entry
 
     def clear(self) -> list[Entry]:
         """Let go of everything; evictions and expirations stay counted."""
-        gone = [self.remove(entry) for entry in list(self._held.values())]
+        held, self._held = self._held, {}
+        gone = [self.remove(entry) for entry in held.values()]
         self._by_score = []
         self._by_expiry = []
         self._remembered.clear()
@@ -145,7 +146,7 @@ class Entries:
         self._held[entry.key] = entry
         entry.is_held = True
         if entry.siblings is not None:
-            entry.siblings.add(entry.key)
+            entry.siblings.add(entry)
 
     def _evict(self) -> list[Entry]:
         """At most one: comparing keys may run code that uses the cache."""
@@ -163,7 +164,7 @@ class Entries:
         return []
 
     def _remember(self, entry: Entry) -> None:
-        self._remembered[hash(entry.key)] = entry.weight
+        self._remembered[entry.hash] = entry.weight
         if len(self._remembered) > _REMEMBERED * self._max_size:
             self._remembered.popitem(last=False)
 
@@ -191,3 +192,25 @@ class Entries:
     def _order(self) -> None:
         self._by_score = [(entry.score, next(self._serial), entry) for entry in self._held.values()]
         heapq.heapify(self._by_score)
+
+
+def remove_value(values: MutableMapping[Key, V], key: Key, value: V) -> None:
+    """Remove `value`, which is there as `key` at most once, from `values`.
+
+    Also when an argument in the key has been changed and is found no more, or cannot be hashed any more. Others that
+    have been changed go, too, where that would be in the way.
+    """
+    try:
+        is_found = values.get(key) is value
+    except Exception:  # of the argument
+        is_found = False
+    if is_found:
+        del values[key]
+        return
+    others = [item for item in values.items() if item[1] is not value]
+    if len(others) == len(values):
+        return
+    values.clear()
+    for each, other in others:
+        with suppress(Exception):
+            values[each] = other

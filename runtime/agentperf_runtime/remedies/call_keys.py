@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable
 from inspect import Parameter
 from typing import Any
 
-from agentperf_runtime.remedies.cache_entries import Key
+from agentperf_runtime.remedies.cache_entries import Entry, Key
 
 KeyOf = Callable[[tuple[Any, ...], dict[str, Any]], Key]
 
@@ -20,11 +20,11 @@ _UNHASHABLE_DEFAULT = object()  # a default is the same at every call
 class Origin:
     """What calls belong to: a function, or a method of one instance. Equal to nothing but itself."""
 
-    __slots__ = ("function", "keys", "reference")
+    __slots__ = ("entries", "function", "reference")
 
     def __init__(self, function: Origin | None = None) -> None:
         self.function = function or self
-        self.keys: set[Key] = set()  # of entries, for the origins that are instances
+        self.entries: set[Entry] = set()  # for the origins that are instances
         self.reference: weakref.ref[Any] | None = None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, TypedDict, TypeVar
 
-from agentperf_runtime.remedies.functions import is_async
+from agentperf_runtime.functions import is_async
 from agentperf_runtime.remedies.slots import Slots
 
 C = TypeVar("C")
@@ -51,7 +51,8 @@ class ConnectionPool(Generic[C]):
     connection; by default its method `aclose` or `close` does. Both may be async or not. A connection whose `async
     with` block ended by one of `discard_on` is closed instead of being used again: by default cancellation, timeouts
     and errors of the operating system, after which an answer may still be on its way. Use `()` where the library takes
-    care of that itself, as asyncpg does. Raises ValueError where the limits contradict each other.
+    care of that itself, as asyncpg does. Raises ValueError where the limits contradict each other, and TypeError for a
+    factory that cannot be called; `acquire` does for one that is not async.
 
     What it claims: it belongs to the event loop in which it is first used, of asyncio or uvloop, and any number of its
     tasks may use it. Callers are served in the order in which they came. At no time are there more than
@@ -75,6 +76,8 @@ class ConnectionPool(Generic[C]):
         close: Callable[[C], object] | None = None,
         discard_on: type[BaseException] | tuple[type[BaseException], ...] = _UNSURE,
     ) -> None:
+        if not callable(factory):
+            raise TypeError(f"factory is an async callable that opens a connection, not {factory!r}")
         if max_connections < 1 or not 0 <= min_connections <= max_connections:
             raise ValueError(f"{min_connections} to {max_connections} connections: needed is 0 <= min <= max, 1 <= max")
         for seconds in (connection_timeout, idle_timeout):
@@ -324,7 +327,10 @@ class ConnectionPool(Generic[C]):
 
     async def _made(self) -> C:
         try:
-            connection = await self._factory()
+            opening = self._factory()
+            if not inspect.isawaitable(opening):
+                raise TypeError(f"factory returned {opening!r}, which cannot be awaited: make it an async function")
+            connection = await opening
         except Exception:
             self._errors += 1
             raise
