@@ -53,7 +53,7 @@ async def biggest(customers: list[int]) -> list[int | None]:
 
 async def log(session: AsyncSession, texts: list[str]) -> None:
     for text in texts:
-        await session.execute(insert(Event).values(text=text))  # slow: APL202
+        await session.execute(insert(Event).values(text=text))  # slow: APL207
     await session.rollback()
 
 

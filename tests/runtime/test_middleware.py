@@ -129,7 +129,7 @@ def test_litestar() -> None:
             raise ValueError
         return number
 
-    measured = PerformanceMiddleware(litestar.Litestar([book]))
+    measured = PerformanceMiddleware(litestar.Litestar([book], logging_config=None))
     ask(measured, "/books/1", "/books/2", "/books/13", "/books/x")
     assert groups(measured) == [
         ("GET", "(unmatched)", 404, 1),
