@@ -40,13 +40,13 @@ def overrides(config: Config, options: dict[str, Any]) -> dict[str, Any]:
     from agentperf_lint.config import parse_per_file_ignores
 
     direct = ("select", "ignore", "exclude", "min_severity", "min_confidence", "output_format", "baseline", "jobs")
-    overrides = {name: options.get(name) for name in direct}
+    given = {name: options.get(name) for name in direct}
     for name in ("extend_select", "extend_exclude"):
         if options[name]:
-            overrides[name] = (*getattr(config, name), *options[name])
+            given[name] = (*getattr(config, name), *options[name])
     if options["per_file_ignores"]:
-        overrides["per_file_ignores"] = parse_per_file_ignores(options["per_file_ignores"])
-    return overrides
+        given["per_file_ignores"] = parse_per_file_ignores(options["per_file_ignores"])
+    return given
 
 
 def without_excluded(paths: list[Path], root: Path, config: Config) -> list[Path]:

@@ -31,6 +31,18 @@ def now_resident_bytes() -> int:
     return resident_bytes() or _quietly(_resident_by_psutil)
 
 
+def close_own(file: int, ending: str) -> None:
+    """Close a descriptor that was kept open, unless its number is somebody else's file by now.
+
+    `ending` is that of the name of the file that it was opened for.
+    """
+    try:
+        if os.readlink(f"/proc/self/fd/{file}").endswith(ending):
+            os.close(file)
+    except OSError:
+        pass
+
+
 def transferred_bytes() -> tuple[int, int]:
     """Bytes that the process read from storage and wrote there since it began; zeros where they cannot be had cheaply.
 
@@ -84,14 +96,8 @@ class ResidentMemory:
 
     def close(self) -> None:
         file, self._file = self._file, None
-        if file is None:
-            return
-        try:
-            # Not somebody else's file that was given the number meanwhile.
-            if os.readlink(f"/proc/self/fd/{file}").endswith("/statm"):
-                os.close(file)
-        except OSError:
-            pass
+        if file is not None:
+            close_own(file, "/statm")
 
 
 class ProcessorShare:

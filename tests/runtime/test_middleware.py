@@ -795,3 +795,26 @@ def test_nothing_of_other_libraries_is_loaded() -> None:
     loaded = set(shown.stdout.split())
     assert not loaded & {"prometheus_client", "opentelemetry", "starlette", "django", "flask", "asyncio"}
     assert "agentperf_runtime.tracer" not in loaded
+
+
+def test_a_forked_worker_counts_its_own_requests() -> None:
+    code = """
+import os
+from agentperf_runtime.middleware.requests import Key, Request, RequestStats
+stats = RequestStats()
+def serve():
+    stats.begin("GET", "http")
+    stats.end(Request(Key("GET", "/", 200), 0.1, 0.1, False, False, "http", ""))
+serve()
+stats.begin("GET", "http")
+pid = os.fork()
+if pid == 0:
+    serve()
+    print(stats.totals().times.count, stats.in_flight, flush=True)
+    os._exit(0)
+os.waitpid(pid, 0)
+print(stats.totals().times.count, stats.in_flight)
+"""
+    runtime = Path(__file__).parents[2] / "runtime"
+    done = subprocess.run([sys.executable, "-c", code], cwd=runtime, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "0", "1", "1"]

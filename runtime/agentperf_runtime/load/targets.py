@@ -12,6 +12,8 @@ from contextvars import copy_context
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from agentperf_runtime.functions import is_async
+
 TestFunction = Callable[..., Any]
 """Takes the numbers of the user and of its request, or nothing. What it raises is a failure of the request."""
 
@@ -50,7 +52,7 @@ def name_of(target: TestFunction | str) -> str:
 
 def is_threaded(target: TestFunction | str) -> bool:
     """Whether calls of `target` run in threads."""
-    return not isinstance(target, str) and not _is_async(target)
+    return not isinstance(target, str) and not is_async(target)
 
 
 @asynccontextmanager
@@ -65,7 +67,7 @@ async def opened(target: TestFunction | str, users: int) -> AsyncIterator[Caller
             yield _awaiting(_traced_async(get, target))
         return
     function = _with_parameters(target)
-    if _is_async(target):
+    if is_async(target):
         yield _awaiting(_traced_async(function, name_of(target)))
         return
     threads = ThreadPoolExecutor(users, thread_name_prefix=THREADS)
@@ -73,11 +75,6 @@ async def opened(target: TestFunction | str, users: int) -> AsyncIterator[Caller
         yield _threaded(_traced(function, name_of(target)), threads)
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
-
-
-def _is_async(function: TestFunction) -> bool:
-    call = getattr(function, "__call__", None)  # noqa: B004  # the method, for objects that have one
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
 
 
 def _with_parameters(function: TestFunction) -> TestFunction:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from time import perf_counter
 from typing import NamedTuple, Protocol, TypedDict
 
+from agentperf_runtime.forks import renew_in_child
 from agentperf_runtime.histograms import Histogram
 from agentperf_runtime.totals import Totals
 
@@ -147,6 +148,10 @@ class RequestStats:
 
     def __init__(self, exporters: Sequence[Exporter] = ()) -> None:
         self.exporters = tuple(exporters)
+        self._begin_anew()
+        renew_in_child(self, RequestStats._begin_anew)
+
+    def _begin_anew(self) -> None:
         self.errors = 0
         self._started, self._since = time.time(), perf_counter()
         self._lock = threading.Lock()

@@ -10,6 +10,8 @@ import os
 from time import perf_counter
 from typing import NamedTuple
 
+from agentperf_runtime.process_figures import close_own
+
 _LONGEST_LINE = 96  # bytes
 _KEPT_OPEN = 64
 
@@ -49,14 +51,8 @@ class ThreadSchedule:
 
     def close(self) -> None:
         file, self._file, self._unknown = self._file, None, True
-        if file is None:
-            return
-        try:
-            # Not somebody else's file that was given the number meanwhile.
-            if os.readlink(f"/proc/self/fd/{file}").endswith("/schedstat"):
-                os.close(file)
-        except OSError:
-            pass
+        if file is not None:
+            close_own(file, "/schedstat")
 
 
 class Schedules:
