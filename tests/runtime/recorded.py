@@ -51,6 +51,15 @@ class Trace:
         """The records of one type."""
         return [each for each in self.records if each["type"] == record]
 
+    def ended_roots(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The kind of each root that ended, and the record of its end. Every process numbers its roots from 1."""
+        for file in self.files:
+            records = [each for record in read(file) for each in _single(record)]
+            kinds = {each["id"]: each["kind"] for each in records if each["type"] == "root"}
+            for each in records:
+                if each["type"] == "root_end":
+                    yield kinds[each["id"]], each
+
 
 def read(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]

@@ -7,11 +7,10 @@ from runtime.recorded import Trace
 
 def roots_of(trace: Trace, *wanted: str) -> list[tuple[str, str]]:
     """(kind and name, outcome) of the roots that ended, of the `wanted` kinds or of all but tasks."""
-    kinds = {each["id"]: each["kind"] for each in trace.all("root")}
     return [
-        (f"{kinds[each['id']]} {each['name']}", each["outcome"])
-        for each in trace.all("root_end")
-        if (kinds[each["id"]] in wanted if wanted else kinds[each["id"]] != "task")
+        (f"{kind} {end['name']}", end["outcome"])
+        for kind, end in trace.ended_roots()
+        if (kind in wanted if wanted else kind != "task")
     ]
 
 

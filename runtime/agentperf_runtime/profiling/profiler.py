@@ -150,11 +150,12 @@ class PerformanceProfiler:
 
     def to_document(self) -> dict[str, Any]:
         """Everything that was measured so far, as `save` writes it."""
+        stacks = self._tree.stacks()  # before the operations, which are then all that these name
         with self._ledger.lock:
             operations = list(self._ledger.operations.values())
         return profile_document(
             operations,
-            self._tree.stacks(),
+            stacks,
             self._ledger.lock,
             wall_start=self.wall_start,
             seconds=perf_counter() - self._start,
