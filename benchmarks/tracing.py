@@ -85,10 +85,12 @@ def requests(python: str, rounds: int) -> tuple[float, float, float]:
     return median(seconds[0]) / _REQUESTS * 1e6, median(seconds[1]) / _REQUESTS * 1e6, ratio
 
 
-def behind_server(python: str, application: str, rounds: int) -> tuple[float, float, float]:
+def behind_server(
+    python: str, application: str, rounds: int, options: Options = Options()
+) -> tuple[float, float, float]:
     """The same for a request over HTTP to uvicorn, one after the other over one connection; all threads count."""
     with tempfile.TemporaryDirectory() as directory:
-        traced = traced_environment(str(Path(directory) / "trace"), Options(), os.environ)
+        traced = traced_environment(str(Path(directory) / "trace"), options, os.environ)
         servers = [_Server(python, application, environment) for environment in (dict(os.environ), traced)]
         try:
             seconds: list[list[float]] = [[], []]
@@ -151,6 +153,9 @@ def table(pythons: list[str], rounds: int) -> str:
     served = {
         "called as a server would, three queries": {own: requests(own, rounds) for own in usable},
         "behind uvicorn, three queries": {own: behind_server(own, "sqlite", rounds) for own in usable},
+        "the same with `--sample 0.01`": {
+            own: behind_server(own, "sqlite", rounds, Options(sample=0.01)) for own in usable
+        },
         "behind uvicorn, SQLAlchemy's async session": {own: behind_server(own, "orm", rounds // 2) for own in usable},
     }
     versions = [_version(own) for own in usable]

@@ -61,7 +61,7 @@ class LoopWatch:
                 type="stall",
                 start=stall.start,
                 duration=stall.duration,
-                root=scope.root if scope is not None else 0,
+                root=scope.root if scope is not None and scope.root.sampled else 0,
                 task=scope.task if scope is not None else 0,
                 site=site if site is not None else 0,
                 frames=stall.frames,

@@ -39,8 +39,8 @@ class Target(NamedTuple):
 class Root:
     """A unit of work that is judged by itself. `start` and `end` in ns of `time.perf_counter_ns`, `end` 0 while open.
 
-    `sampled` says whether its operations are recorded, `by_server` that a server opened it for an application that may
-    know better what it is.
+    `sampled`: its operations are recorded; one that is not stands for all of its kind. `by_server`: a server
+    opened it for an application that may know better what it is.
     """
 
     __slots__ = ("by_server", "end", "kind", "name", "outcome", "parent", "sampled", "segment", "serial", "start")
@@ -108,28 +108,23 @@ def is_muted() -> bool:
     return scope is not None and scope.muted
 
 
-class Sampler:
-    """Decides which roots are recorded: a share of them, between 0 and 1."""
-
-    def __init__(self, share: float = 1.0) -> None:
-        self.share = share
-        self._random = random.Random()  # noqa: S311  # which roots are recorded is no secret
-
-    def takes(self) -> bool:
-        """Whether the next root is recorded."""
-        return self.share >= 1 or self._random.random() < self.share
-
-
 class Scopes:
-    """Opens roots. `ended` is told of each root that was closed and is sampled."""
+    """Opens roots, of which it takes a `share` (0 to 1). `ended` is told of each of these that was closed.
 
-    def __init__(self, sampler: Sampler, ended: Callable[[Root], None]) -> None:
-        self._sampler = sampler
+    All others of a kind are one root and one scope, so that what is not recorded costs next to nothing.
+    """
+
+    def __init__(self, share: float, ended: Callable[[Root], None]) -> None:
+        self._share = share
+        self._random = random.Random().random  # noqa: S311  # which roots are recorded is no secret
         self._ended = ended
+        self._unsampled: dict[RootKind, Scope] = {}
 
-    def new_root(self, kind: RootKind, name: str | Target, parent: Root | None = None) -> Root:
-        sampler = self._sampler
-        return Root(kind, name, parent.serial if parent is not None else 0, sampler.share >= 1 or sampler.takes())
+    def skipped(self, kind: RootKind) -> Scope | None:
+        """Whether the next root is not to be recorded: the scope that it has then."""
+        if self._share >= 1 or self._random() < self._share:
+            return None
+        return self._unsampled.get(kind) or self._unsampled.setdefault(kind, Scope(Root(kind, kind, sampled=False)))
 
     def current(self) -> Scope:
         """The scope of the code that runs now."""
@@ -142,19 +137,30 @@ class Scopes:
         origin = getattr(thread, "_agentperf_starter", None)
         starter, frames = origin if isinstance(origin, Starter) else (None, ())
         kind: RootKind = "script" if is_main else "thread"
-        scope = Scope(self.new_root(kind, "main" if is_main else thread.name, starter), origin=frames)
+        scope = self.skipped(kind)
+        if scope is None:
+            scope = Scope(Root(kind, "main" if is_main else thread.name, _serial_of(starter)), origin=frames)
         current.set(scope)
         return scope
 
     def begin(self, kind: RootKind, name: str | Target) -> tuple[Root, Any]:
         """Open a root in the present context. Returns it and what `end` needs to close it.
 
-        It is recorded even inside an operation that mutes what it consists of: an application called in process.
+        It may be recorded even inside an operation that mutes what it consists of: an application called in process.
         """
+        skipped = self.skipped(kind)
+        if skipped is not None:
+            return skipped.root, current.set(skipped)
+        return self.open(kind, name)
+
+    def open(self, kind: RootKind, name: str | Target, sampled: bool = True) -> tuple[Root, Any]:
+        """The same for a root of which it is known whether it is recorded."""
         outer = current.get()
-        root = self.new_root(kind, name, outer.root if outer is not None else None)
-        scope = Scope(root) if outer is None else Scope(root, outer.task, outer.origin, outer.ident)
-        return root, current.set(scope)
+        if outer is None:
+            scope = Scope(Root(kind, name, sampled=sampled))
+        else:
+            scope = Scope(Root(kind, name, outer.root.serial, sampled), outer.task, outer.origin, outer.ident)
+        return scope.root, current.set(scope)
 
     def end(self, root: Root, token: Any, outcome: str = "ok") -> None:
         """Close `root`, in the context in which it was opened or (a generator that was dropped) in another."""
@@ -166,12 +172,11 @@ class Scopes:
 
     def finish(self, root: Root, outcome: str = "ok") -> None:
         """Note that `root` ended now, unless it did before."""
-        if root.end:
+        if root.end or not root.sampled:
             return
         root.end = time.perf_counter_ns()
         root.outcome = outcome
-        if root.sampled:
-            self._ended(root)
+        self._ended(root)
 
     @contextmanager
     def root(self, kind: RootKind, name: str) -> Iterator[Root]:
@@ -184,13 +189,6 @@ class Scopes:
         finally:
             self.end(root, token, outcome)
 
-    def task_scope(self, name: str, is_child: bool, origin: Frames) -> Scope:
-        """The scope of a task that is about to be created: of the present root, or of one of its own."""
-        outer = current.get()
-        if is_child and outer is not None:
-            return Scope(outer.root, next_task(), origin, threading.get_ident(), outer.muted)
-        return Scope(self.new_root("task", name), next_task(), origin, threading.get_ident())
-
     def finish_with(self, task: Any, root: Root) -> None:
         """Close `root` when `task` is done."""
 
@@ -201,6 +199,17 @@ class Scopes:
 
         if hasattr(task, "add_done_callback"):  # a task factory makes what it likes
             task.add_done_callback(done)
+
+
+def of_task(outer: Scope | None, name: str, origin: Frames) -> Scope:
+    """The scope of a task that is about to be created: of the root of `outer`, or of one of its own."""
+    if outer is None:
+        return Scope(Root("task", name), next_task(), origin, threading.get_ident())
+    return Scope(outer.root, next_task(), origin, threading.get_ident(), outer.muted)
+
+
+def _serial_of(root: Root | None) -> int:
+    return root.serial if root is not None else 0
 
 
 def put_into(context: Any, scope: Scope) -> None:

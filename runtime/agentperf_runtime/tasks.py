@@ -103,14 +103,17 @@ class Handover:
                 outer = scope_of()
                 is_running = loop.is_running()
                 is_child = (is_running and current_task(loop) is not None) or _belongs_to(outer, is_running)
-                frames: Frames = ()
-                if is_child or not is_running:  # no application's code is above what a server's callback starts
-                    frames, _ = frames_of(_getframe(1), outer.origin if outer is not None else (), is_running)
-                name = getattr(coro, "__qualname__", "") or type(coro).__qualname__
-                scope = handed.task_scope(name, is_child, frames)
-                # Servers have a task for each connection or request, and roots of their own that end.
-                code = getattr(coro, "cr_code", None)
-                has_end = not is_child and (not is_running or (code is not None and is_application(code)))
+                scope = outer if is_child and outer is not None else handed.skipped("task")
+                has_end = False
+                if scope is None or scope.root.sampled:
+                    frames: Frames = ()
+                    if is_child or not is_running:  # no application's code is above what a server's callback starts
+                        frames, _ = frames_of(_getframe(1), outer.origin if outer is not None else (), is_running)
+                    name = getattr(coro, "__qualname__", "") or type(coro).__qualname__
+                    scope = scopes.of_task(scope, name, frames)
+                    # Servers have a task for each connection or request, and roots of their own that end.
+                    code = getattr(coro, "cr_code", None)
+                    has_end = not is_child and (not is_running or (code is not None and is_application(code)))
             except Exception:
                 recorder.errors += 1
                 return original(loop, coro, **kwargs)
@@ -125,7 +128,7 @@ class Handover:
                 scopes.put_into(context, scope)
                 task = original(loop, coro, **kwargs)
             try:
-                if has_end and scope.root.sampled:
+                if has_end:
                     handed.finish_with(task, scope.root)
                 return marked(task, scope)
             except Exception:

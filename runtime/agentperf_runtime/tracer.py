@@ -17,7 +17,7 @@ from agentperf_runtime.exits import patch_exits
 from agentperf_runtime.loop_watch import LoopWatch
 from agentperf_runtime.patching import ImportHooks, Patches
 from agentperf_runtime.recorder import DONE, RAISED, Recorder, new_stacks
-from agentperf_runtime.scopes import Root, RootKind, Sampler, Scopes
+from agentperf_runtime.scopes import Root, RootKind, Scopes
 from agentperf_runtime.sources import SOURCES
 from agentperf_runtime.sources.calls import Call, Pending, Result
 from agentperf_runtime.tasks import Handover
@@ -72,7 +72,7 @@ class Tracer:
         self.path = os.path.abspath(path)
         self.options = options or Options()
         self.recorder = Recorder(new_stacks(), secrets.randbits(62), self.options.max_ops)
-        self.scopes = Scopes(Sampler(self.options.sample), self.recorder.put)
+        self.scopes = Scopes(self.options.sample, self.recorder.put)
         self.recorder.scopes = self.scopes
         self.patches = Patches()
         self._writer: Writer | None = None

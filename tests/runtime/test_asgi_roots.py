@@ -8,6 +8,8 @@ import pytest
 from runtime.recorded import run
 from runtime.serving import CLIENT, roots_of
 
+from agentperf_runtime.tracer import Options
+
 FASTAPI = """
 import asyncio, sqlite3
 from fastapi import BackgroundTasks, Depends, FastAPI, HTTPException
@@ -87,6 +89,36 @@ asyncio.run(main())
     assert len({each.root_id for each in queries}) == 5
     assert {each.root.split()[0] for each in queries} == {"request"}
     assert [each.on_loop for each in queries] == [False, True, False, True, False, False, True, True]
+
+
+def test_a_share_of_the_requests_is_recorded_whole(tmp_path: Path) -> None:
+    trace = run(
+        tmp_path,
+        FASTAPI
+        + """
+import httpx
+
+async def ask(client, number):
+    await client.get(f"/users/{number}")
+    await client.get(f"/v2/teams/{number}")
+
+async def main():
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+        await asyncio.gather(*(ask(client, number) for number in range(100)))
+
+asyncio.run(main())
+""",
+        options=Options(sample=0.5),
+    )
+    users = [name for name, _ in roots_of(trace, "request") if name == "request GET /users/{user_id}"]
+    teams = [name for name, _ in roots_of(trace, "request") if name == "request GET /v2/teams/{name}"]
+    assert 20 < len(users) < 80
+    assert 20 < len(teams) < 80
+    queries = [each.root for each in trace.of("sql")]
+    assert queries.count("request GET /users/{user_id}") == 2 * len(users)
+    assert queries.count("request GET /v2/teams/{name}") == len(teams)
+    assert len(queries) == 2 * len(users) + len(teams)
+    assert trace.all("counters")[-1]["errors"] == 0
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from agentperf_runtime.scopes import Root, Scopes, Target
+from agentperf_runtime.scopes import Root, RootKind, Scopes, Target, current
 
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
 
 KEY = "agentperf.exchange"
 """Where a request's `scope` keeps its exchange, so that applications inside of applications find it."""
+
+_ROOTS: dict[str, RootKind] = {"http": "request", "websocket": "websocket"}
 
 Route = Callable[[Any], "str | None"]
 """Reads the template of the route that was taken from a `scope` after it was served."""
@@ -48,17 +50,16 @@ class Exchange:
 
     __slots__ = ("_instrument", "_messages", "_routes", "_scope", "_status", "_token", "root")
 
-    def __init__(self, instrument: Instrument, scope: MutableMapping[str, Any], route: Route) -> None:
+    def __init__(
+        self, instrument: Instrument, scope: MutableMapping[str, Any], route: Route, root: Root, token: Any
+    ) -> None:
+        self.root = root
+        self._token = token
         self._instrument = instrument
         self._scope = scope
         self._routes: tuple[tuple[Route, Any], ...] = ((route, scope),)
         self._status = 0
-        self._messages: Messages | None = None
-        if scope["type"] == "websocket":
-            self._messages = Messages(instrument.scopes)
-            self.root, self._token = instrument.scopes.begin("websocket", Target("WS", scope["path"]))
-        else:
-            self.root, self._token = instrument.scopes.begin("request", Target(scope["method"], scope["path"]))
+        self._messages = Messages(instrument.scopes) if scope["type"] == "websocket" else None
         scope[KEY] = self
 
     def is_taken_over(self, route: Route, scope: Any) -> None:
@@ -90,7 +91,7 @@ class Exchange:
 
     def sending(self, send: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """`send`, which tells the status."""
-        if self._messages is not None or not self.root.sampled:
+        if self._messages is not None:
             return send
 
         def sent(message: Any) -> Any:
@@ -107,7 +108,7 @@ class Exchange:
         if self._messages is not None:
             self._messages.end(outcome)
             self._name_by_route("WS")
-        elif self.root.sampled:
+        else:
             self._name_by_route(self._scope["method"])
         if self._status and not failed:
             outcome = str(self._status)
@@ -124,15 +125,41 @@ class Exchange:
             self._instrument.recorder.errors += 1
 
 
+class Skipped:
+    """A request of which nothing is recorded."""
+
+    __slots__ = ("_scope", "_token")
+
+    def __init__(self, scope: MutableMapping[str, Any], token: Any) -> None:
+        self._scope = scope
+        self._token = token
+        scope[KEY] = self
+
+    def is_taken_over(self, route: Route, scope: Any) -> None:
+        """It does not matter who serves it."""
+
+    def end(self) -> None:
+        """What follows in this context is not of the request."""
+        self._scope.pop(KEY, None)
+        try:
+            current.reset(self._token)
+        except (ValueError, RuntimeError):
+            pass  # in another context
+
+
 def application(instrument: Instrument, route: Route = no_route, by_server: bool = False) -> Any:
     """For `Patches.replace` on a class's `__call__(self, scope, receive, send)`."""
 
     def make(original: Callable[..., Any]) -> Callable[..., Any]:
         async def __call__(self: Any, scope: Any, receive: Any, send: Any) -> Any:  # noqa: N807
-            exchange = _begin(instrument, scope, route)
+            exchange = _begin(instrument, scope, route, by_server)
             if exchange is None:
                 return await original(self, scope, receive, send)
-            exchange.root.by_server = by_server
+            if isinstance(exchange, Skipped):
+                try:
+                    return await original(self, scope, receive, send)
+                finally:
+                    exchange.end()
             failed = True
             try:
                 returned = await original(self, scope, exchange.receiving(receive), exchange.sending(send))
@@ -146,12 +173,22 @@ def application(instrument: Instrument, route: Route = no_route, by_server: bool
     return make
 
 
-def _begin(instrument: Instrument, scope: Any, route: Route) -> Exchange | None:
+def _begin(instrument: Instrument, scope: Any, route: Route, by_server: bool) -> Exchange | Skipped | None:
     try:
         if KEY in scope:
             scope[KEY].is_taken_over(route, scope)
             return None
-        return Exchange(instrument, scope, route) if scope["type"] in ("http", "websocket") else None
+        kind = _ROOTS.get(scope["type"])
+        if kind is None:
+            return None
+        scopes = instrument.scopes
+        skipped = scopes.skipped(kind)
+        if skipped is not None and kind == "request":
+            return Skipped(scope, current.set(skipped))
+        name = Target("WS" if kind == "websocket" else scope["method"], scope["path"])
+        root, token = scopes.open(kind, name, skipped is None)  # a websocket's names those of its messages
+        root.by_server = by_server
+        return Exchange(instrument, scope, route, root, token)
     except Exception:
         instrument.recorder.errors += 1
         return None

@@ -24,7 +24,7 @@ class Exchange:
         self.status = 0
         outer = scopes.current.get()
         self._token: Any = None
-        if outer is not None and outer.root.by_server:
+        if outer is not None and (outer.root.by_server or _is_skipped(outer.root)):
             # A server's root is closed by the server.
             self.root: Root = outer.root
             self.root.by_server = False
@@ -134,6 +134,10 @@ def _begin(instrument: Instrument, environ: Any) -> Exchange | None:
     except Exception:
         instrument.recorder.errors += 1
         return None
+
+
+def _is_skipped(root: Root) -> bool:
+    return root.kind == "request" and not root.sampled
 
 
 def name_current(method: str, template: str) -> None:
