@@ -86,11 +86,11 @@ def requests(python: str, rounds: int) -> tuple[float, float, float]:
 
 
 def behind_server(
-    python: str, application: str, rounds: int, options: Options = Options()
+    python: str, application: str, rounds: int, options: Options | None = None
 ) -> tuple[float, float, float]:
     """The same for a request over HTTP to uvicorn, one after the other over one connection; all threads count."""
     with tempfile.TemporaryDirectory() as directory:
-        traced = traced_environment(str(Path(directory) / "trace"), options, os.environ)
+        traced = traced_environment(str(Path(directory) / "trace"), options or Options(), os.environ)
         servers = [_Server(python, application, environment) for environment in (dict(os.environ), traced)]
         try:
             seconds: list[list[float]] = [[], []]
