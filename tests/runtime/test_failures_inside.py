@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import logging
 import sqlite3
 import threading
@@ -206,9 +207,9 @@ def test_no_lock_is_held_while_the_application_works(tmp_path: Path) -> None:
             return value
 
         def work() -> None:
-            connection = sqlite3.connect(":memory:")
-            connection.create_function("slow", 1, slow)
-            connection.execute("select slow(1)")
+            with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+                connection.create_function("slow", 1, slow)
+                connection.execute("select slow(1)")
 
         thread = threading.Thread(target=work)
         thread.start()
