@@ -267,7 +267,10 @@ def _share(context: click.Context, parameter: click.Parameter, value: str | None
 
 @cli.command()
 @click.argument("paths", metavar="[SRC]...", nargs=-1, type=click.Path(), callback=_existing)
-@click.option("--trace", "traces", multiple=True, type=click.Path(), metavar="FILE", help="Read it.")
+@click.option(
+    "--trace", "traces", multiple=True, type=click.Path(), metavar="FILE",
+    help="Read a trace: ours, or OpenTelemetry's spans in OTLP's JSON encoding.",
+)  # fmt: skip
 @click.option(
     "--profile", "profiles", multiple=True, type=click.Path(), metavar="FILE",
     help="Read a profile too: ours, pyinstrument's or cProfile's.",

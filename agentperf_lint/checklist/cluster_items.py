@@ -133,10 +133,14 @@ class _Total:
         shown = text if len(text) <= _SHOWN_STATEMENT else f"{text[:_SHOWN_STATEMENT]}..."
         if self.first.kind == "duplicate":
             places = f" from {len(self.others) + 1} places" if self.others else ""
+            if not self.frame[0]:
+                places += f" in the span {self.frame[2]}"
             return f"the same {call} {self.most} times in one root{places} with the same parameters ({shown})"
         return f"{self.most} times the same {call} in one root{self._repetition()} ({shown})"
 
     def _repetition(self) -> str:
+        if not self.frame[0]:
+            return f" in the span {self.frame[2]}, with different parameters"
         if self.loop is None:
             return " with different parameters"
         where = f"line {self.loop.line}"

@@ -130,6 +130,8 @@ class Sources:
         return found
 
     def _located(self, recorded: str) -> str:
+        if not recorded:
+            return ""  # spans name no file
         path = recorded.replace("\\", "/")
         for before, after in self._mappings:
             if path == before or path.startswith(f"{before}/"):
@@ -157,7 +159,7 @@ class Sources:
         path = self.path(recorded)
         if path not in self._codes:
             self._codes[path] = _loaded(path)
-            if self._codes[path] is None and not path.startswith("<"):
+            if self._codes[path] is None and path and not path.startswith("<"):
                 self.missing.add(recorded)  # is there, but cannot be read
         return self._codes[path]
 

@@ -8,6 +8,7 @@ is an error.
 from __future__ import annotations
 
 import gc
+import io
 import os
 import re
 from collections import Counter
@@ -28,6 +29,8 @@ Frame = tuple[str, int, str]  # path, 1-based line, function
 
 _SIBLING = re.compile(r"\.\d+\.\d+$")
 _BUFFER = 1 << 20  # bytes
+_HEAD = 256  # bytes in which a file of OpenTelemetry's says what it is
+_SPANS = b'"resourceSpans"'
 
 
 class TraceError(Exception):
@@ -329,7 +332,11 @@ def _numbers(name: str) -> list[int]:
 def _read(path: str) -> tuple[list[Piece], list[str]]:
     reading = _Reading(path)
     try:
-        with open(path, "rb", buffering=_BUFFER) as stream:
+        with open(path, "rb", buffering=0) as raw, io.BufferedReader(raw, _BUFFER) as stream:
+            if _SPANS in stream.peek()[:_HEAD]:
+                from agentperf_lint.checklist.otlp import read_otlp
+
+                return read_otlp(path, stream.read())
             for line in stream:
                 reading.take(line)
     except OSError as error:
