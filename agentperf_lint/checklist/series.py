@@ -141,18 +141,37 @@ def _open_roots(trace: Trace) -> Series:
 
 
 def _spans_of_roots(trace: Trace) -> list[tuple[float, float]]:
-    """When each root was open; one that a rotation cut in two is one, one without an end lasts as long as its trace."""
+    """When each root was open; one that a rotation cut in two is one.
+
+    Of one without an end what it did last is taken for that if it is a task: servers have one for each connection or
+    request. Others last as long as the trace.
+    """
     spans: dict[tuple[int, int], tuple[float, float]] = {}
     for piece in trace.pieces:
         start = piece.header.wall_start
+        last = _last_of_tasks(piece)
         for number, root in piece.roots.items():
-            known_end = piece.root_ends.get(number)
             begin = start + root.start / NANOSECONDS
-            end = start + (known_end.end if known_end else piece.last) / NANOSECONDS
+            end = start + last.get(number, piece.end_of(number)) / NANOSECONDS
             key = (piece.header.pid, number)
             held = spans.get(key, (begin, end))
             spans[key] = (min(held[0], begin), max(held[1], end))
     return list(spans.values())
+
+
+def _last_of_tasks(piece: Piece) -> dict[int, int]:
+    """When each task that has no end did something last."""
+    last = {
+        number: root.start
+        for number, root in piece.roots.items()
+        if root.kind == "task" and number not in piece.root_ends
+    }
+    if last:
+        columns = piece.operations
+        for number, start, duration in zip(columns.root, columns.start, columns.duration):
+            if number in last:
+                last[number] = max(last[number], start + duration)
+    return last
 
 
 def _costs(trace: Trace) -> tuple[RootCost, ...]:

@@ -11,7 +11,7 @@ import gc
 import io
 import os
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -251,6 +251,11 @@ class Piece(msgspec.Struct):
         kind = start.kind if start else ""
         return " ".join(part for part in (kind, name) if part)
 
+    def end_of(self, root: int) -> int:
+        """When `root` ended: with what was recorded, if it was still open then."""
+        end = self.root_ends.get(root)
+        return end.end if end is not None else self.last
+
     def wall(self) -> tuple[float, float]:
         """When the piece starts and ends, in seconds since 1970."""
         start = self.header.wall_start
@@ -341,7 +346,23 @@ def _read(path: str) -> tuple[list[Piece], list[str]]:
                 reading.take(line)
     except OSError as error:
         raise TraceError(f"trace {path!r} cannot be read: {error.strerror or error}") from error
+    for piece in reading.pieces:
+        _give_stalls_to_requests(piece)
     return reading.pieces, reading.notes()
+
+
+def _give_stalls_to_requests(piece: Piece) -> None:
+    """Before Python 3.12 it cannot be seen from outside what a task serves, only in which root it was created."""
+    inner: dict[int, list[Root]] = defaultdict(list)
+    outer = {stall.root for stall in piece.stalls.values()}
+    for root in piece.roots.values():
+        if root.parent in outer:
+            inner[root.parent].append(root)
+    for start, stall in piece.stalls.items():
+        middle = start + stall.duration // 2
+        open_then = [root for root in inner.get(stall.root, ()) if root.start <= middle <= piece.end_of(root.id)]
+        if len(open_then) == 1:
+            piece.stalls[start] = msgspec.structs.replace(stall, root=open_then[0].id)
 
 
 class _Reading:

@@ -52,6 +52,16 @@ def test_processes_without_samples_do_not_matter(tmp_path):
     assert overview(tmp_path, silent, sampled).memory.values == (7.0,)
 
 
+def test_tasks_that_nobody_ended_are_open_until_they_did_something_last(tmp_path):
+    trace = TraceBuilder()
+    trace.root()
+    for _ in range(3):
+        task = trace.root("task", "handle")
+        trace.op("sql", "select 1", SITE, ms=10, root=task)
+        trace.pause(90)
+    assert max(overview(tmp_path, trace).open_roots.values) == 2
+
+
 def test_roots_that_are_open_at_once(tmp_path):
     trace = TraceBuilder()
     first = trace.root()

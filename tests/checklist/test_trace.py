@@ -156,3 +156,18 @@ def test_failures_are_what_is_tried_again(outcome, failed):
 def test_lines_are_json(tmp_path):
     for line in built().write(tmp_path / "t").read_text().splitlines():
         assert json.loads(line)["type"]
+
+
+def test_a_stall_belongs_to_the_request_that_its_task_served_then(tmp_path):
+    trace = TraceBuilder()
+    connection = trace.root("task", "handle")
+    first = trace.root(parent=connection)
+    trace.stall(100, SITE, root=connection)
+    trace.end_root(first)
+    trace.stall(100, SITE, root=connection)
+    second, third = trace.root(parent=connection), trace.root(parent=connection)
+    trace.stall(100, SITE, root=connection)
+    trace.end_root(second)
+    trace.stall(100, SITE, root=connection)
+    (piece,) = read_traces([str(trace.write(tmp_path / "app.trace"))]).pieces
+    assert [stall.root for stall in piece.stalls.values()] == [first, connection, connection, third]
