@@ -94,7 +94,10 @@ def read_otlp(path: str, content: bytes) -> tuple[list[Piece], list[str]]:
     if unread:
         notes.append(f"{unread} lines are not what OTLP's JSON encoding holds, and were skipped")
     spans, operations = sum(len(each) for each in reading.processes.values()), sum(len(p.operations) for p in pieces)
-    notes.append(f"{spans:,} spans of OpenTelemetry, {operations:,} of them operations; they name no lines of the code")
+    told = f"{spans:,} spans of OpenTelemetry, {operations:,} of them operations"
+    if not any(site.path for piece in pieces for site in piece.sites.values()):
+        told += "; they name no lines of the code"
+    notes.append(told)
     return pieces, [f"{path}: {text}" for text in notes]
 
 
