@@ -145,6 +145,9 @@ def execute_plain(original: Callable[..., Any], recorder: Recorder) -> Any:
     append, scope_of = queue.append, scopes.current.get
 
     def traced(self: Any, operation: Any, parameters: Any = ()) -> Any:
+        scope = scope_of()
+        if scope is not None and scope.muted:
+            return original(self, operation, parameters)
         start = perf_counter_ns()
         try:
             result = original(self, operation, parameters)
@@ -153,10 +156,7 @@ def execute_plain(original: Callable[..., Any], recorder: Recorder) -> Any:
             raise
         end = perf_counter_ns()
         try:
-            scope = scope_of()
             if scope is not None and len(queue) < most:
-                if scope.muted:
-                    return result
                 frame: Any = _getframe(1)
                 site = recent.get(frame.f_lasti)
                 if site is None or site.code is not frame.f_code:

@@ -268,7 +268,7 @@ class Watchdog:
         self._settle(running, but=started)
         if isinstance(running.timer, Heartbeat):
             running.find_thread(running.timer)
-            started = started or running.timer.look(False, latest - self._limit / 4, latest, now)
+            started = started or running.timer.look(False, latest - self._limit / 2, latest, now)
         step = running.step_since(started)
         excluded = running.excluded_between(step.samples.last, now)
         step.samples.add(now, seen.place, seen.task, excluded, running.kept_lock)
@@ -288,7 +288,7 @@ class Watchdog:
         """Seconds until the loop's step, if there is one, is half as old as the limit."""
         if isinstance(running.timer, Heartbeat):
             self._busy_at = now  # it does not call
-            return self._limit / 4
+            return self._limit / 2
         started = running.timer.started()
         if not started:
             return self._limit / 2
