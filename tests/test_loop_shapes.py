@@ -906,3 +906,38 @@ def test_waiting_for_a_rate_limit_is_on_purpose() -> None:
                 await http.get(url)
         """
     assert loop_confidence(source, "http.get(url)", kind="http") is None
+
+
+def test_wrappers_of_gather_start_together_as_well() -> None:
+    source = """
+        async def f(client, db, xs):
+            await semaphore_gather(*[client.create(x) for x in xs])
+            await gather_all(*[db.get(x) for x in xs])
+            await gather_limited(5, *[db.get(x, 1) for x in xs])
+        """
+    assert loop_confidence(source, "client.create(x)", kind="llm") is None
+    assert loop_confidence(source, "db.get(x)") == "definite"
+    assert loop_confidence(source, "db.get(x, 1)") == "possible"
+
+
+def test_queries_that_are_the_elements_are_other_statements() -> None:
+    source = """
+        async def f(driver, queries, ids):
+            for query in queries:
+                await driver.execute_query(query, rows=1)
+            for id in ids:
+                await driver.execute_query(LOOK_UP, id=id)
+        """
+    assert loop_confidence(source, "driver.execute_query(query, rows=1)", through=True) is None
+    assert loop_confidence(source, "driver.execute_query(LOOK_UP, id=id)", through=True) == "definite"
+
+
+def test_a_helper_that_takes_many_is_given_a_batch() -> None:
+    source = """
+        async def f(db, groups):
+            for group in groups:
+                await get_by_ids(db, group)
+                await get_by_ids(db, group.owner)
+        """
+    assert loop_confidence(source, "get_by_ids(db, group)", through=True) is None
+    assert loop_confidence(source, "get_by_ids(db, group.owner)", through=True) == "definite"

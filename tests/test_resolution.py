@@ -902,6 +902,31 @@ async def f(numbers):
         await asyncio.to_thread(fetch, number)  # expect APL204
     await asyncio.gather(*(asyncio.to_thread(fetch, number) for number in numbers))
 """,
+    "what may be a coroutine function's": """\
+### app.py
+import inspect
+import os
+
+async def ensure_async(value):
+    return await value if inspect.isawaitable(value) else value
+
+class Manager:
+    def delete(self, path):
+        os.unlink(path)
+
+class Handler:
+    def __init__(self, manager: Manager):
+        self.manager = manager
+
+    async def either(self, path):
+        await ensure_async(self.manager.delete(path))
+
+    async def plain(self, path):
+        self.manager.delete(path)  # expect APL104
+
+    async def direct(self, path):
+        await ensure_async(os.unlink(path))  # expect APL104
+""",
 }
 
 _EXPECT = re.compile(r"#\s*expect\s+(?P<codes>APL\d+(?:\s+APL\d+)*)")

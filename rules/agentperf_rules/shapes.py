@@ -105,6 +105,7 @@ _WAITS = frozenset({"sleep", "throttle", "rate_limit", "wait_for_token", "wait_f
 _WAITS_FOR_RATE = re.compile(r"wait.*(rate|throttl|quota)")
 _LIMITERS = frozenset({"limiter", "throttle", "throttler", "ratelimit", "ratelimiter", "rate"})
 _SEMAPHORES = frozenset({"semaphore", "sem", "limiter", "limit", "throttle"})
+_LIMITED = _SEMAPHORES | {"bounded", "concurrency", "concurrent", "limited", "throttled"}
 _BUFFERS = frozenset({"pipe", "pipeline", "batch", "bulk", "batcher"})
 _FACTORIES = frozenset(
     {
@@ -123,6 +124,10 @@ _BEFORE_IDENTIFIER = re.compile(
 _ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update", "delete", "count"})
 _CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
+_RUN_STATEMENTS = frozenset(
+    {"exec_driver_sql", "execute_cypher", "execute_query", "execute_sql", "execute_statement", "run_query", "run_sql"}
+)
+_MANY = frozenset({"bulk", "ids", "keys", "many", "uuids"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +248,7 @@ def is_fan_out(path: tuple[cst.CSTNode, ...], function: cst.FunctionDef | None) 
         return False
     for child, parent in pairwise(path):
         if isinstance(parent, cst.Call) and child is not parent.func:
-            if last_name(parent.func) in _STARTERS:
+            if _starts(parent):
                 return True
             if last_name(parent.func) in {"append", "add"} and isinstance(parent.func, cst.Attribute):
                 return _is_started(target_names(parent.func.value), function)
@@ -258,12 +263,22 @@ def _is_started(names: frozenset[str], function: cst.FunctionDef | None) -> bool
     if function is None or not names:
         return False
     calls = block_of(function.body).calls
-    return any(last_name(call.func) in _STARTERS and names & names_in(call) for call in calls)
+    return any(_starts(call) and names & names_in(call) for call in calls)
+
+
+def _starts(call: cst.Call) -> bool:
+    """Whether `call` runs what it is given side by side: `asyncio.gather` and its many wrappers."""
+    name = last_name(call.func)
+    return name in _STARTERS or "gather" in words(name)
 
 
 def _is_bounded(path: tuple[cst.CSTNode, ...], shape: Shape) -> bool:
-    """Whether the started coroutine takes a semaphore: its author has thought of the load."""
+    """Whether the started coroutine, or what starts it, takes a semaphore: its author has thought of the load."""
     node = path[0]
+    if any(
+        isinstance(above, cst.Call) and _starts(above) and words(last_name(above.func)) & _LIMITED for above in path
+    ):
+        return True
     if shape.function is None or not isinstance(node, cst.Call):
         return False
     name = last_name(node.func)
@@ -407,9 +422,13 @@ class LoopJudge:
         return ""
 
     def _passes_batch(self) -> bool:
-        """Whether the call itself is given a batch: `embed_documents(text_batch)`."""
-        if not self.is_direct or not isinstance(self.node, cst.Call):
+        """Whether the call itself is given a batch: `embed_documents(text_batch)`, `get_by_ids(group)`."""
+        if not isinstance(self.node, cst.Call):
             return False
+        if not self.is_direct:
+            # A helper that takes many is given each element as it is.
+            given = {arg.value.value for arg in self.node.args if isinstance(arg.value, cst.Name)}
+            return last_name(self.node.func).rpartition("_")[2] in _MANY and bool(given & self.loop.targets)
         names = (arg.value.value for arg in self.node.args if isinstance(arg.value, cst.Name))
         return any(name.lower().rpartition("_")[2] == "batch" for name in names)
 
@@ -504,7 +523,9 @@ class LoopJudge:
     def _takes_statement(self, call: cst.Call) -> bool:
         name = last_name(call.func)
         if call is self.node:
-            return name in {"execute", "executescript", "exec", "scalars", "scalar", "run"} and self.is_direct
+            if name in {"execute", "executescript", "exec", "scalars", "scalar", "run"}:
+                return self.is_direct
+            return name in _RUN_STATEMENTS
         return name in _ENTITY_CALLS or name in _SQL_WRAPPERS
 
     def _statement(self) -> cst.CSTNode | None:

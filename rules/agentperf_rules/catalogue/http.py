@@ -46,7 +46,7 @@ http.subclass("starlette.testclient.TestClient", "httpx.Client")
 http.alias("starlette.testclient.TestClient", "fastapi.testclient.TestClient")
 
 # aiohttp
-http.awaited("aiohttp.ClientSession", f"{VERBS} ws_connect")
+http.awaited("aiohttp.ClientSession", VERBS)  # a websocket is connected once for each peer, which is no repetition
 http.awaited("aiohttp", "request")
 http.methods_give("aiohttp.ClientSession", VERBS, "aiohttp.ClientResponse")
 http.gives("aiohttp.request", "aiohttp.ClientResponse")
