@@ -927,6 +927,28 @@ class Handler:
     async def direct(self, path):
         await ensure_async(os.unlink(path))  # expect APL104
 """,
+    "what applications keep in a framework's objects": """\
+### app.py
+from aiohttp import web
+from flask import g
+from starlette.requests import Request
+
+async def starlette(request: Request, ids):
+    async with request.app.state.db() as session:
+        for id in ids:
+            await session.scalar(query(id))  # expect APL202
+    for id in ids:
+        await request.state.redis.get(id)  # expect APL206
+
+def flask(ids):
+    for id in ids:
+        g.db.execute("select 1 where id = ?", (id,))  # expect APL201
+
+async def aiohttp(request: web.Request, ids):
+    async with request.app["pool"].acquire() as conn:
+        for id in ids:
+            await conn.fetchrow("select 1 where id = $1", id)  # expect APL201
+""",
 }
 
 _EXPECT = re.compile(r"#\s*expect\s+(?P<codes>APL\d+(?:\s+APL\d+)*)")

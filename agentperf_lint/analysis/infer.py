@@ -72,6 +72,12 @@ _DEPENDS = frozenset(
 _SENDS_TASK = frozenset({"delay", "apply_async"})
 _TASKS = frozenset({"task", "shared_task"})  # decorators that make a function a task of celery
 _MANAGERS = frozenset({"objects", "_default_manager", "_base_manager"})
+_BAGS = {
+    "state": frozenset({"fastapi", "litestar", "starlette"}),
+    "ctx": frozenset({"sanic"}),
+    "g": frozenset({"flask", "quart"}),
+}  # what applications hang onto a framework's objects, by the attribute and the framework
+_AIOHTTP_MAPPINGS = frozenset({"Application", "Request", "app", "config_dict"})
 EAGER = ("select_related", "prefetch_related", "options")
 
 _ONE_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
@@ -443,6 +449,8 @@ class Resolver:
         return NONE
 
     def _external_attribute(self, value: External, name: str) -> Values:
+        if _is_bag(value.name):
+            return NONE
         if name in _MANAGERS and not value.instance and self._is_foreign_class(value.name):
             return (External(MANAGER, True, (External(value.name, True),)),)  # a model of another distribution
         key = (value.name, value.instance, name)
@@ -773,6 +781,8 @@ class Resolver:
         if isinstance(value, Sequence):
             return value.elements
         if isinstance(value, External):
+            if value.name.startswith("aiohttp.web") and value.name.rpartition(".")[2] in _AIOHTTP_MAPPINGS:
+                return NONE
             if value.instance or not _is_class_name(value.name):
                 return value.elements or (External(f"{value.name}.[]", False),)
             return (Alias(file.index, ref),)
@@ -926,6 +936,12 @@ def _plain_kind(flags: int) -> Kind:
     if flags & f.ASYNC:
         return Kind.ASYNC_GENERATOR if flags & f.GENERATOR else Kind.ASYNC
     return Kind.GENERATOR if flags & f.GENERATOR else Kind.SYNC
+
+
+def _is_bag(name: str) -> bool:
+    """Whether an application keeps what it likes in the attributes of `name`: `request.app.state`, `flask.g`."""
+    owner, _, last = name.rpartition(".")
+    return last in _BAGS and owner.partition(".")[0] in _BAGS[last]
 
 
 def _is_class_name(name: str) -> bool:
