@@ -60,6 +60,8 @@ SOURCES: dict[str, Install] = {
     "uvicorn.protocols.websockets.websockets_impl": _source("uvicorn"),
     "uvicorn.protocols.websockets.websockets_sansio_impl": _source("uvicorn"),
     "uvicorn.protocols.websockets.wsproto_impl": _source("uvicorn"),
+    "_pytest.runner": _source("tests", "install_pytest"),
+    "unittest.case": _source("tests", "install_unittest"),
     "aiosqlite.core": _source("sqlite", "install_aiosqlite"),
     "psycopg": _source("psycopg"),
     "psycopg2": _source("psycopg2"),
