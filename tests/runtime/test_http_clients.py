@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from runtime.recorded import Recorded, run
 
+from agentperf_runtime.sources.fingerprint import of_body
+
 
 def program(tmp_path: Path, url: str, source: str) -> list[Recorded]:
     trace = run(tmp_path, "import asyncio, os\nurl = os.environ['URL']\n" + source, environment={"URL": url})
@@ -348,3 +350,20 @@ asyncio.run(main())
 """,
     )
     assert [(each.line, each.root, each.on_loop) for each in operations] == [(6, "task main", False)] * 3
+
+
+class Unsearched(bytes):
+    """A body that takes long to look through."""
+
+    def __contains__(self, part: object) -> bool:
+        raise AssertionError("searched")
+
+    def count(self, *_: object) -> int:
+        raise AssertionError("counted")
+
+
+def test_long_bodies_are_not_looked_through() -> None:
+    long = Unsearched(b"[" + b"1," * 1_000_000 + b"1]")
+    assert of_body(long).longest == 0
+    assert of_body(long).value != of_body(Unsearched(bytes(len(long)))).value
+    assert of_body(b"[" + b"1," * 11 + b"1]").longest == 12

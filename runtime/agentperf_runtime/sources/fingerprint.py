@@ -76,16 +76,17 @@ def fingerprint(value: Any, without: frozenset[str] = frozenset()) -> Fingerprin
 def of_body(body: Any) -> Fingerprint:
     """The fingerprint of a request's body. A short one that is JSON is read for the lists in it."""
     if isinstance(body, str):
-        longest = _longest_of(body, body.count(","), "[" in body)
+        longest = _longest_of(body, ",", "[")
     elif isinstance(body, (bytes, bytearray)):
-        longest = _longest_of(body, body.count(b","), b"[" in body)
+        longest = _longest_of(body, b",", b"[")
     else:
         return fingerprint(body)
     return Fingerprint(fingerprint(body).value, longest)
 
 
-def _longest_of(body: str | bytes | bytearray, commas: int, has_list: bool) -> int:
-    if not has_list or commas < _LEAST_ELEMENTS - 1 or len(body) > _LONGEST_PARSED:
+def _longest_of(body: Any, comma: str | bytes, bracket: str | bytes) -> int:
+    # The length comes first: to look through a long body takes longer than to send it.
+    if len(body) > _LONGEST_PARSED or bracket not in body or body.count(comma) < _LEAST_ELEMENTS - 1:
         return 0
     try:
         return fingerprint(json.loads(body)).longest
