@@ -239,6 +239,43 @@ def test_under_the_tracer_tests_are_roots_without_the_option(project: Path) -> N
     ]
 
 
+ANYIO = """
+import pytest
+import app
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+@pytest.fixture(scope="module")
+async def rows():
+    yield app.orders(range(2))
+
+@pytest.mark.anyio
+async def test_first(rows):
+    app.orders(range(1))
+
+@pytest.mark.anyio
+async def test_second(rows):
+    app.orders(range(1))
+"""
+
+
+@pytest.mark.parametrize(
+    "command", [["-m", "agentperf_lint", "trace", "-o", "agentperf.trace", "--", sys.executable], []]
+)
+def test_tests_that_share_a_task_of_anyio(project: Path, command: list[str]) -> None:
+    (project / "test_app.py").write_text(ANYIO, encoding="utf-8")
+    options = ["-m", "pytest", "-p", "no:cacheprovider", *([] if command else ["--agentperf"])]
+    done = subprocess.run([sys.executable, *command, *options], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    trace = Trace(project / "agentperf.trace")
+    assert [each.root for each in trace.of("sql")] == [
+        *["test test_app.py::test_first"] * 3,
+        "test test_app.py::test_second",
+    ]
+
+
 def test_conftest_files_are_traced_from_their_first_line(project: Path) -> None:
     (project / "conftest.py").write_text("from sqlite3 import connect\n", encoding="utf-8")
     done = run_tests("--agentperf", source=CONNECTING)

@@ -42,13 +42,17 @@ class Options(NamedTuple):
 
 
 class Instrument(NamedTuple):
-    """What a source is given: the recorder, the roots, threads' hand-over, and patches that are undone with it."""
+    """What a source is given: the recorder, the roots, threads' hand-over, and patches that are undone with it.
+
+    `see_imports_first` is for the source of a library that puts a finder of its own before the tracer's.
+    """
 
     recorder: Recorder
     scopes: Scopes
     handover: Handover
     patches: Patches
     note: Callable[[str], None]
+    see_imports_first: Callable[[], None]
 
 
 Hook = Callable[[ModuleType], None]
@@ -180,13 +184,18 @@ class Tracer:
             if self._watch is not None:
                 self._watch.after_fork(in_child=True)
 
+    def see_imports_first(self) -> None:
+        """See imports before any other finder does, again."""
+        if self._hooks is not None:
+            self._hooks.stay_first()
+
     def _catch_up(self) -> None:
         if self._hooks is not None:
             self._hooks.catch_up()
 
     def _instrument(self) -> None:
         handover = Handover(self.recorder, self.scopes, self.patches)
-        instrument = Instrument(self.recorder, self.scopes, handover, self.patches, self.note)
+        instrument = Instrument(self.recorder, self.scopes, handover, self.patches, self.note, self.see_imports_first)
         watch = self._watch = LoopWatch(instrument, self.options.stall_limit)
         hooks: dict[str, Hook] = {}
         for name, install in SOURCES.items():
