@@ -84,3 +84,37 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, arguments: list[str], messa
     assert shown.returncode == 2
     assert message in shown.stderr
     assert "Traceback" not in shown.stderr
+
+
+INSTALLED = """
+import contextlib, sqlite3
+
+def main():
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for number in range(30):
+            connection.execute("select ?", (number,))
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--app", "shop"]])
+def test_an_application_that_is_installed(tmp_path: Path, options: list[str]) -> None:
+    package = tmp_path / "lib" / "site-packages" / "shop"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(INSTALLED, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+    command = [sys.executable, "-c", "import shop; shop.main()"]
+    shown = trace("-o", "out.trace", *options, "--", *command, cwd=tmp_path, env=environment)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    report = [sys.executable, "-m", "agentperf_lint", "report", str(package), "--trace", "out.trace", "--format=json"]
+    done = subprocess.run(report, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    found = json.loads(done.stdout)
+    places = [(item["kind"], item["line"], item["function"]) for item in found["items"] if item["code"] == "APL501"]
+    if options:
+        assert places == [("n_plus_one", 7, "main")]
+        assert not found["notes"]
+    else:
+        assert not places
+        assert found["notes"] == [
+            "30 of 30 operations were called by installed packages alone, their lines are not known: "
+            "if one of these packages is the application, trace it with --app PACKAGE"
+        ]

@@ -151,7 +151,7 @@ def shown_places(frames: Iterable[Frame]) -> tuple[Place, ...]:
 
 def is_library(frame: Frame, piece: Piece) -> bool:
     """Whether a frame belongs to an installed package or the standard library."""
-    return is_library_path(frame[0], piece.header.prefixes)
+    return is_library_path(frame[0], piece.header.prefixes, piece.header.applications)
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:

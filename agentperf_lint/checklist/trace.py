@@ -77,6 +77,7 @@ class Header(_Record, tag="header"):
     argv: list[str] = []
     cwd: str = ""
     prefixes: list[str] = []
+    applications: list[str] = []
     wall_start: float = 0.0
     clock_start: int = 0
     stall_limit: int = 50_000_000

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from threading import get_ident
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -235,6 +236,6 @@ def _frozen(value: Any, depth: int) -> tuple[Any, int]:
     return value, 0
 
 
-def new_stacks() -> Stacks:
-    """Stacks that know this machine's libraries."""
-    return Stacks(Files())
+def new_stacks(applications: Iterable[str] = ()) -> Stacks:
+    """Stacks that know this machine's libraries, and which of them, `applications`, are none."""
+    return Stacks(Files(applications=applications))

@@ -76,11 +76,15 @@ def library_prefixes() -> tuple[str, ...]:
 
 
 class Files(dict[str, Known]):
-    """What is known of files by their name (`co_filename`); asks once for each."""
+    """What is known of files by their name (`co_filename`); asks once for each.
 
-    def __init__(self, prefixes: Iterable[str] = ()) -> None:
+    `applications` names installed packages (`shop`, `company.shop`) that are the application's all the same.
+    """
+
+    def __init__(self, prefixes: Iterable[str] = (), applications: Iterable[str] = ()) -> None:
         super().__init__()
         self.prefixes = tuple(prefixes) or library_prefixes()
+        self._applications = tuple(name.replace(".", os.sep) for name in applications)
 
     def __missing__(self, filename: str) -> Known:
         known: Known = None if self._is_library(filename) else {}
@@ -93,9 +97,18 @@ class Files(dict[str, Known]):
     def _is_library(self, filename: str) -> bool:
         if filename.startswith("<"):
             return not filename.startswith(("<stdin>", "<ipython", "<doctest"))
+        if self._applications and self._is_named(filename):
+            return False
         if filename.startswith(_OWN) or f"{os.sep}site-packages{os.sep}" in filename:
             return True
         return f"{os.sep}dist-packages{os.sep}" in filename or filename.startswith(self.prefixes)
+
+    def _is_named(self, filename: str) -> bool:
+        for directory in ("site-packages", "dist-packages"):
+            _, found, inside = filename.rpartition(f"{os.sep}{directory}{os.sep}")
+            if found and any(inside.startswith((f"{name}{os.sep}", f"{name}.py")) for name in self._applications):
+                return True
+        return False
 
     def is_application(self, code: CodeType) -> bool:
         """Whether `code` belongs to the application, not to a library."""
