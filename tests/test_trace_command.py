@@ -118,3 +118,33 @@ def test_an_application_that_is_installed(tmp_path: Path, options: list[str]) ->
             "30 of 30 operations were called by installed packages alone, their lines are not known: "
             "if one of these packages is the application, trace it with --app PACKAGE"
         ]
+
+
+SHARED = """
+import contextlib, sqlite3
+
+def ask(connection, statement, *values):
+    return connection.execute(statement, values).fetchall()
+
+def names(connection):
+    for number in range(12):
+        ask(connection, "select name from sqlite_master where rootpage > ?", number)
+
+def prices(connection):
+    for number in range(12):
+        ask(connection, "select type from sqlite_master where rootpage > ?", number)
+
+with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+    names(connection)
+    prices(connection)
+"""
+
+
+def test_each_statement_of_a_shared_helper_has_its_own_loop(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(SHARED, encoding="utf-8")
+    assert trace("-o", "out.trace", "--", sys.executable, "app.py", cwd=tmp_path).returncode == 0
+    report = [sys.executable, "-m", "agentperf_lint", "report", "app.py", "--trace", "out.trace", "--format=json"]
+    done = subprocess.run(report, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    found = [item for item in json.loads(done.stdout)["items"] if item["code"] == "APL501"]
+    assert [item["line"] for item in found] == [5, 5]
+    assert {item["loop"]["line"] for item in found} == {8, 12}

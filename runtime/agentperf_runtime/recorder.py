@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentperf_runtime import scopes
 from agentperf_runtime.scopes import Scope, Scopes
-from agentperf_runtime.sites import KEY_SHIFT, Files, Frames, Site, Stacks, site_of
+from agentperf_runtime.sites import KEY_SHIFT, SPREAD_OVER, SPREAD_SAMPLES, Files, Frames, Site, Stacks, site_of
 
 if TYPE_CHECKING:
     from agentperf_runtime.middleware.operations import OperationCounter
@@ -191,6 +191,10 @@ class Recorder:
             return None
 
     def _sample(self, site: Site, frame: Any, scope: Scope | None) -> None:
+        if site.samples <= SPREAD_SAMPLES:
+            site.passed += 1
+            if site.passed % SPREAD_OVER:
+                return
         site.samples -= 1
         frames, relation = self.stacks.frames(frame, scope.origin if scope is not None else ())
         self.put(SampledStack(site, frames, relation))

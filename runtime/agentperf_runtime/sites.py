@@ -12,6 +12,7 @@ import sysconfig
 import threading
 from collections.abc import Callable, Iterable
 from types import CodeType, FrameType
+from typing import Any
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -20,6 +21,12 @@ STACK_DEPTH = 12
 
 FIRST_SAMPLES = 8
 """Operations at a new call site of which the stack is kept."""
+
+SPREAD_SAMPLES, SPREAD_OVER = 4, 7
+"""The last so many of them, and all later ones, are taken from every so-many-th operation only.
+
+What calls a helper in a loop would take all of them otherwise, and nothing be known of who calls it next.
+"""
 
 _WALK_LIMIT = 400
 """Frames that are walked for a sampled stack: deep recursion must not make one operation expensive."""
@@ -37,16 +44,17 @@ class Site:
     """One call site: an instruction of an application's function.
 
     `samples` is how many of the next operations here have their stack kept; the writer gives more now and then, and
-    keeps its own figures here: operations seen, and the number of the site in the file `segment`.
+    keeps its own figures here: how often each text was seen, and the number of the site in the file `segment`.
     """
 
-    __slots__ = ("code", "count", "lasti", "number", "samples", "segment")
+    __slots__ = ("code", "counts", "lasti", "number", "passed", "samples", "segment")
 
     def __init__(self, code: CodeType, lasti: int) -> None:
         self.code = code
         self.lasti = lasti
         self.samples = FIRST_SAMPLES
-        self.count = 0
+        self.passed = 0
+        self.counts: dict[Any, int] = {}
         self.number = 0
         self.segment = -1
 
