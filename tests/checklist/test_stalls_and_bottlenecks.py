@@ -134,6 +134,16 @@ def test_comments_silence_stalls(tmp_path):
     assert items_of(tmp_path, trace) == []
 
 
+def test_a_process_that_runs_as_long_as_the_program_is_supervised(tmp_path, app):
+    trace = TraceBuilder()
+    trace.root("script", "main")
+    trace.op("subprocess", "python", app.frame("call", "work"), ms=9_900)
+    assert items_of(tmp_path, trace) == []
+    trace.pause(5_000)
+    trace.op("sql", "select ?", app.frame("call", "work"))
+    assert [item.kind for item in items_of(tmp_path, trace)] == ["bottleneck"]
+
+
 def test_one_slow_operation(tmp_path, app):
     trace = TraceBuilder()
     root = trace.root(name="GET /dashboard")
