@@ -31,12 +31,16 @@ What calls a helper in a loop would take all of them otherwise, and nothing be k
 _WALK_LIMIT = 400
 """Frames that are walked for a sampled stack: deep recursion must not make one operation expensive."""
 
+# Work that a coroutine hands back to the thread that waits for it: what that thread did before has not called it.
+_HANDED_BACK = os.path.join("asgiref", "current_thread_executor.py")
+
 # Functions below which a stack is the event loop's: whoever started the loop did not call what runs in it.
 _LOOP_FUNCTIONS = {
     os.path.join("asyncio", "events.py"): frozenset({"_run"}),
     os.path.join("asyncio", "base_events.py"): frozenset({"_run_once", "run_forever", "run_until_complete"}),
     os.path.join("asyncio", "runners.py"): frozenset({"run"}),
     os.path.join("uvloop", "__init__.py"): frozenset({"run"}),
+    _HANDED_BACK: frozenset({"run"}),
 }
 
 
@@ -183,7 +187,7 @@ class Stacks:
                 if len(found) == STACK_DEPTH:
                     return tuple(found), relation
             elif in_loop and code.co_name in known:
-                return tuple([*found, *task_origin][:STACK_DEPTH]), relation
+                return tuple([*found, *(self._handed_back(code) or task_origin)][:STACK_DEPTH]), relation
             frame = frame.f_back
         origin = self.thread_origin
         return tuple([*found, *(origin.frames or task_origin)][:STACK_DEPTH]), relation or origin.relation
@@ -206,9 +210,12 @@ class Stacks:
             if isinstance(known, dict):
                 return site_of(known, code, frame.f_lasti)
             if known is not None and code.co_name in known:
-                return self._first_site(task_origin)
+                return self._first_site(self._handed_back(code) or task_origin)
             frame = frame.f_back
         return self._first_site(self.thread_origin.frames or task_origin)
+
+    def _handed_back(self, code: CodeType) -> Frames:
+        return self.thread_origin.frames if code.co_filename.endswith(_HANDED_BACK) else ()
 
     def _first_site(self, frames: Frames) -> Site | None:
         for code, lasti in frames[:1]:

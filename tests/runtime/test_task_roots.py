@@ -317,3 +317,22 @@ asyncio.run(main())
 """,
     )
     assert len(trace.of("sleep")) == 1
+
+
+def test_what_a_coroutine_hands_back_to_the_thread_that_waits_for_it(tmp_path: Path) -> None:
+    trace = run(
+        tmp_path,
+        QUERY
+        + """
+from asgiref.sync import async_to_sync, sync_to_async
+
+async def view():
+    await sync_to_async(connection.execute)("select 1")
+
+def middleware():
+    async_to_sync(view)()
+
+middleware()
+""",
+    )
+    assert [each.function for each in trace.of("sql")] == ["view"]
