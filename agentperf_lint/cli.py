@@ -228,8 +228,17 @@ def baseline(paths: tuple[str, ...], output_file: str | None, prune: bool, quiet
 @click.option("--max-ops", type=click.IntRange(1), default=200_000, help="Operations kept in memory before writing.")
 @click.option("--max-size", type=click.IntRange(1), default=256, metavar="MB", help="Begin another file at this size.")
 @click.option("--stall-limit", type=click.FloatRange(0.001), default=0.05, metavar="SECONDS", help="Default: 0.05.")
+@click.option("--app", multiple=True, metavar="PACKAGE", help="An installed package that is the application.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def trace(command: tuple[str, ...], output: str, sample: float, max_ops: int, max_size: int, stall_limit: float) -> int:
+def trace(
+    command: tuple[str, ...],
+    output: str,
+    sample: float,
+    max_ops: int,
+    max_size: int,
+    stall_limit: float,
+    app: tuple[str, ...],
+) -> int:
     """Run COMMAND and record its operations and event-loop stalls, for `agentperf-lint report --trace FILE`.
 
     Exit code, signals and streams are those of COMMAND. `AGENTPERF_TRACE=0` in the environment switches it off.
@@ -237,7 +246,9 @@ def trace(command: tuple[str, ...], output: str, sample: float, max_ops: int, ma
     from agentperf_lint.launching import run_traced
     from agentperf_runtime.tracer import Options
 
-    options = Options(sample=sample, max_ops=max_ops, max_bytes=max_size << 20, stall_limit=stall_limit)
+    options = Options(
+        sample=sample, max_ops=max_ops, max_bytes=max_size << 20, stall_limit=stall_limit, applications=app
+    )
     return run_traced(command, output, options)
 
 

@@ -48,6 +48,25 @@ def test_slow():
     asyncio.run(app.slow())
 """
 
+UNIT = """
+import unittest
+import app
+
+class Orders(unittest.TestCase):
+    def test_fails(self):
+        self.assertEqual(len(app.orders(range(1))), 2)
+
+    def test_one(self):
+        self.assertEqual(len(app.orders(range(1))), 1)
+"""
+
+PARTS = """
+    def test_parts(self):
+        for number in range(2):
+            with self.subTest(number=number):
+                self.assertEqual(number, 1)
+"""
+
 CONNECTING = """
 import conftest, contextlib
 
@@ -191,6 +210,70 @@ def test_a_tracer_that_runs_already_is_used(project: Path) -> None:
     assert "test_app.py::test_many: APL501" in section(done)
     assert not (project / "agentperf.trace").exists()
     assert ("test test_app.py::test_many", "ok") in roots_of(Trace(project / "out.trace"), "test")
+
+
+def test_under_the_tracer_tests_are_roots_without_the_option(project: Path) -> None:
+    (project / "test_unit.py").write_text(UNIT, encoding="utf-8")
+    command = [sys.executable, "-m", "agentperf_lint", "trace", "-o", "out.trace", "--", sys.executable, "-m"]
+    options = ["-p", "no:cacheprovider"]
+    done = subprocess.run([*command, "pytest", *options], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stdout + done.stderr
+    trace = Trace(project / "out.trace")
+    assert roots_of(trace, "test")[:2] == [("test test_app.py::test_few", "ok"), ("test test_app.py::test_many", "ok")]
+    assert roots_of(trace, "test")[5:] == [
+        ("test test_unit.py::Orders::test_fails", "error"),
+        ("test test_unit.py::Orders::test_one", "ok"),
+    ]
+    assert [each.root for each in trace.of("sql")][-2:] == [
+        "test test_unit.py::Orders::test_fails",
+        "test test_unit.py::Orders::test_one",
+    ]
+
+    (project / "test_unit.py").write_text(UNIT + PARTS, encoding="utf-8")
+    done = subprocess.run([*command, "unittest", "test_unit"], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert roots_of(Trace(project / "out.trace"), "test") == [
+        ("test test_unit.Orders.test_fails", "error"),
+        ("test test_unit.Orders.test_one", "ok"),
+        ("test test_unit.Orders.test_parts", "error"),
+    ]
+
+
+ANYIO = """
+import pytest
+import app
+
+@pytest.fixture(scope="module")
+def anyio_backend():
+    return "asyncio"
+
+@pytest.fixture(scope="module")
+async def rows():
+    yield app.orders(range(2))
+
+@pytest.mark.anyio
+async def test_first(rows):
+    app.orders(range(1))
+
+@pytest.mark.anyio
+async def test_second(rows):
+    app.orders(range(1))
+"""
+
+
+@pytest.mark.parametrize(
+    "command", [["-m", "agentperf_lint", "trace", "-o", "agentperf.trace", "--", sys.executable], []]
+)
+def test_tests_that_share_a_task_of_anyio(project: Path, command: list[str]) -> None:
+    (project / "test_app.py").write_text(ANYIO, encoding="utf-8")
+    options = ["-m", "pytest", "-p", "no:cacheprovider", *([] if command else ["--agentperf"])]
+    done = subprocess.run([sys.executable, *command, *options], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    trace = Trace(project / "agentperf.trace")
+    assert [each.root for each in trace.of("sql")] == [
+        *["test test_app.py::test_first"] * 3,
+        "test test_app.py::test_second",
+    ]
 
 
 def test_conftest_files_are_traced_from_their_first_line(project: Path) -> None:

@@ -84,3 +84,67 @@ def test_what_cannot_be_done_is_said(tmp_path: Path, arguments: list[str], messa
     assert shown.returncode == 2
     assert message in shown.stderr
     assert "Traceback" not in shown.stderr
+
+
+INSTALLED = """
+import contextlib, sqlite3
+
+def main():
+    with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+        for number in range(30):
+            connection.execute("select ?", (number,))
+"""
+
+
+@pytest.mark.parametrize("options", [[], ["--app", "shop"]])
+def test_an_application_that_is_installed(tmp_path: Path, options: list[str]) -> None:
+    package = tmp_path / "lib" / "site-packages" / "shop"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(INSTALLED, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(package.parent)}
+    command = [sys.executable, "-c", "import shop; shop.main()"]
+    shown = trace("-o", "out.trace", *options, "--", *command, cwd=tmp_path, env=environment)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    report = [sys.executable, "-m", "agentperf_lint", "report", str(package), "--trace", "out.trace", "--format=json"]
+    done = subprocess.run(report, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    found = json.loads(done.stdout)
+    places = [(item["kind"], item["line"], item["function"]) for item in found["items"] if item["code"] == "APL501"]
+    if options:
+        assert places == [("n_plus_one", 7, "main")]
+        assert not found["notes"]
+    else:
+        assert not places
+        assert found["notes"] == [
+            "30 of 30 operations were called by installed packages alone, their lines are not known: "
+            "if one of these packages is the application, trace it with --app PACKAGE"
+        ]
+
+
+SHARED = """
+import contextlib, sqlite3
+
+def ask(connection, statement, *values):
+    return connection.execute(statement, values).fetchall()
+
+def names(connection):
+    for number in range(12):
+        ask(connection, "select name from sqlite_master where rootpage > ?", number)
+
+def prices(connection):
+    for number in range(12):
+        ask(connection, "select type from sqlite_master where rootpage > ?", number)
+
+with contextlib.closing(sqlite3.connect(":memory:")) as connection:
+    names(connection)
+    prices(connection)
+"""
+
+
+def test_each_statement_of_a_shared_helper_has_its_own_loop(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(SHARED, encoding="utf-8")
+    assert trace("-o", "out.trace", "--", sys.executable, "app.py", cwd=tmp_path).returncode == 0
+    report = [sys.executable, "-m", "agentperf_lint", "report", "app.py", "--trace", "out.trace", "--format=json"]
+    done = subprocess.run(report, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    found = [item for item in json.loads(done.stdout)["items"] if item["code"] == "APL501"]
+    assert [item["line"] for item in found] == [5, 5]
+    assert {item["loop"]["line"] for item in found} == {8, 12}

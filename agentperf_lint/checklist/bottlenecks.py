@@ -13,6 +13,7 @@ from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, Sta
 
 _SLOW_BY_NATURE = {"llm": 10.0, "subprocess": 10.0}  # times the limit
 _HIGH = 2.0  # seconds
+_SUPERVISED = 0.9
 _SHOWN_STATEMENT = 200  # characters in a message
 
 Key = tuple[str, str, Frame]
@@ -38,6 +39,8 @@ def _collect(scene: Scene, piece: Piece, slow: dict[Key, list[Slow]], counts: Co
         site = columns.site[index]
         if statement is None or site == 0 or not _is_bottleneck(statement, columns.duration[index], least):
             continue
+        if statement.kind == "subprocess" and _is_supervised(piece, index):
+            continue
         pair = (columns.statement[index], site)
         if pair not in keys:
             meaning = meaning_of(statement.kind, statement.text)
@@ -47,6 +50,13 @@ def _collect(scene: Scene, piece: Piece, slow: dict[Key, list[Slow]], counts: Co
         for pair, count in Counter(zip(columns.statement, columns.site)).items():
             if pair in keys:
                 counts[keys[pair]] += count
+
+
+def _is_supervised(piece: Piece, index: int) -> bool:
+    """Whether a process was run for as long as the program itself: that one reloads or supervises it."""
+    columns = piece.operations
+    root = piece.roots.get(columns.root[index])
+    return root is not None and root.kind == "script" and columns.duration[index] >= _SUPERVISED * piece.last
 
 
 def _is_bottleneck(statement: Statement, duration: int, least: float) -> bool:

@@ -27,6 +27,7 @@ from agentperf_lint.config import TraceSettings
 from agentperf_rules.model import Confidence, Finding
 from agentperf_runtime.budgets import Budget
 
+_MANY_OPERATIONS = 20
 _SHOWN_FILES = 3
 
 
@@ -57,7 +58,7 @@ def build_checklist(
     judged = judge(budgets, trace, profiles, loads, config_file)
     joint = joined(scene, observed, findings, min_confidence, started)
     items = ranked([*joint, *memory_items(trace), *judged.items])
-    notes = (*trace.notes, *scene.notes, *judged.notes, *_notes_on_sources(scene, started))
+    notes = (*trace.notes, *scene.notes, *judged.notes, *_notes_on_sites(trace), *_notes_on_sources(scene, started))
     told = next((profile for profile in profiles if profile.operations), None)
     summary = msgspec.structs.replace(
         _summary(trace, items),
@@ -96,6 +97,19 @@ def _started(trace: Trace, profiles: Sequence[Profile]) -> float:
     """When the first of what was measured began, in seconds since 1970; infinite where none says so."""
     traces = [piece.header.wall_start for piece in trace.pieces]
     return min([*traces, *(profile.started for profile in profiles if profile.started)], default=math.inf)
+
+
+def _notes_on_sites(trace: Trace) -> list[str]:
+    """Whether it looks as if the application itself were installed, and so taken for a library."""
+    traced = [piece for piece in trace.pieces if piece.header.prefixes and not piece.header.applications]
+    operations = sum(len(piece.operations) for piece in traced)
+    without = sum(site == 0 for piece in traced for site in piece.operations.site)
+    if without < max(_MANY_OPERATIONS, operations / 2):
+        return []
+    return [
+        f"{without:,} of {operations:,} operations were called by installed packages alone, their lines are not known: "
+        "if one of these packages is the application, trace it with --app PACKAGE"
+    ]
 
 
 def _notes_on_sources(scene: Scene, started: float) -> list[str]:

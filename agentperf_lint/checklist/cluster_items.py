@@ -78,12 +78,13 @@ class _Total:
 
     def _add_site(self, cluster: Cluster, site: int) -> None:
         piece = cluster.piece
-        for frames in self.scene.site_frames(piece, site):
+        for frames in self.scene.site_frames(piece, site, cluster.statement, cluster.root):
             self.frames.update(dict.fromkeys(frames))
         own = self.scene.site_frame(piece, site)
         if own != self.frame:
             self.others[own] = None
-        self.relations.update(stack.relation for stack in piece.stacks.get(site, ()) if stack.relation)
+        stacks = piece.stacks_of(site, cluster.statement, cluster.root)
+        self.relations.update(stack.relation for stack in stacks if stack.relation)
 
     def observed(self) -> Observed:
         kind = self.first.kind

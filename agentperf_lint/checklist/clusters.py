@@ -323,9 +323,22 @@ class _Finder:
             self.stacks[site] = self.scene.site_frames(self.piece, site)
         return self.stacks[site]
 
+    def _was_seen(self, site: int, statement: int) -> bool:
+        return any(stack.statement == statement for stack in self.piece.stacks.get(site, ()))
+
+    def _stacks_for(self, site: int, statement: int, root: int) -> list[list[Frame]]:
+        """The ways in which `site` was reached for `statement`, in `root` if that was seen."""
+        stacks = self.piece.stacks_of(site, statement, root)
+        if len(stacks) == len(self.piece.stacks.get(site, ())):
+            return self._stacks_of(site)
+        return self.scene.site_frames(self.piece, site, statement, root)
+
     def _judgement(self, index: int, sites: Sequence[int]) -> Judgement:
         statement = self.piece.statements[self.columns.statement[index]]
-        stacks = [stack for site in sites for other in self._same_place(site) for stack in self._stacks_of(other)]
+        root = self.columns.root[index]
+        places = [other for site in sites for other in self._same_place(site)]
+        places = [site for site in places if self._was_seen(site, statement.id)] or places
+        stacks = [stack for site in places for stack in self._stacks_for(site, statement.id, root)]
         return self.repetitions.of(statement.kind, self._meaning(index).fingerprint, stacks)
 
     def _same_place(self, site: int) -> Sequence[int]:

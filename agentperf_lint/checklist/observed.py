@@ -48,10 +48,11 @@ class Scene(msgspec.Struct):
         frame = (found.path, found.line, found.function)
         return self.sources.current(frame, found.first_line, found.digest)
 
-    def site_frames(self, piece: Piece, site: int) -> list[list[Frame]]:
-        """The ways in which the call site was reached, as they are now."""
+    def site_frames(self, piece: Piece, site: int, statement: int = 0, root: int = 0) -> list[list[Frame]]:
+        """The ways in which the call site was reached, as they are now: for `statement` in `root` if that is known."""
         own = self.site_frame(piece, site)
-        return [[own, *map(self.sources.current, frames[1:])] for frames in piece.frames_of(site)]
+        found = piece.frames_of(site, statement, root)
+        return [[own, *map(self.sources.current, frames[1:])] for frames in found]
 
     def is_ignored(self, frame: Frame, statement: str = "") -> bool:
         """Whether the configuration leaves out this place or statement."""
@@ -151,7 +152,7 @@ def shown_places(frames: Iterable[Frame]) -> tuple[Place, ...]:
 
 def is_library(frame: Frame, piece: Piece) -> bool:
     """Whether a frame belongs to an installed package or the standard library."""
-    return is_library_path(frame[0], piece.header.prefixes)
+    return is_library_path(frame[0], piece.header.prefixes, piece.header.applications)
 
 
 def _covered(spans: Sequence[tuple[float, float]]) -> float:

@@ -14,6 +14,7 @@ from agentperf_lint.checklist.trace import Frame
 _IGNORE = re.compile(r"#.*?\bagentperf:\s*ignore\b(?:\[(?P<codes>[^\]]*)\])?")
 _NOQA = re.compile(r"#\s*noqa(?:\s*:\s*(?P<codes>[A-Z]+\d+(?:[,\s]+[A-Z]+\d+)*))?", re.IGNORECASE)
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_INSTALLED = re.compile(r"/(?:site|dist)-packages/")
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib(?:32|64)?/(?:python|pypy)3\.\d+t?/")
 _SYNTHETIC = re.compile(r"(?:\.?<(?:locals|listcomp|setcomp|dictcomp|genexpr)>)+")
 
@@ -185,10 +186,20 @@ def line_digest(line: str) -> str:
     return hashlib.blake2b(" ".join(line.split()).encode(), digest_size=8).hexdigest()
 
 
-def is_library_path(path: str, prefixes: Iterable[str] = ()) -> bool:
-    """Whether a file is that of an installed package or the standard library, whose directories are `prefixes`."""
+def is_library_path(path: str, prefixes: Iterable[str] = (), applications: Iterable[str] = ()) -> bool:
+    """Whether a file is that of an installed package or the standard library, whose directories are `prefixes`.
+
+    Installed packages in `applications` are none.
+    """
     path = path.replace("\\", "/")
+    inside = _INSTALLED.split(path)[-1] if applications else ""
+    if any(inside.startswith((f"{name}/", f"{name}.py")) for name in _as_paths(applications)):
+        return False
     return path.startswith(("<", "~", *prefixes)) or _LIBRARY.search(path) is not None
+
+
+def _as_paths(packages: Iterable[str]) -> list[str]:
+    return [name.replace(".", "/") for name in packages]
 
 
 def shown_path(path: str) -> str:

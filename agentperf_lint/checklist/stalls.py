@@ -30,6 +30,8 @@ _HIGH, _MEDIUM = 0.5, 0.1  # seconds
 
 _UNKNOWN: Frame = ("", 0, "<module>")  # a step that was over before anybody looked
 
+_REQUESTS = frozenset({"request", "websocket"})
+
 StallKind = Literal["stall", "cold_import"]
 Key = tuple[StallKind, Frame]
 
@@ -47,11 +49,15 @@ def stall_items(scene: Scene) -> list[Observed]:
     """One item for each place that held a loop for longer than the limit, cold imports apart."""
     totals: dict[Key, _Total] = {}
     collections: list[int] = []
+    starting: list[int] = []
     for piece in scene.trace.pieces:
         least = least_stall(scene, piece)
+        first_request = _first_request(piece)
         for stall in piece.stalls.values():
             if stall.duration >= least and stall.reason == "gc":
                 collections.append(stall.duration)  # whoever allocates next is no cause
+            elif stall.duration >= least and stall.reason == "import" and stall.start < first_request:
+                starting.append(stall.duration)  # nobody waited yet
             elif stall.duration >= least:
                 frame, in_library = holder(scene, piece, stall)
                 kind: StallKind = "cold_import" if stall.reason == "import" else "stall"
@@ -62,6 +68,9 @@ def stall_items(scene: Scene) -> list[Observed]:
     if collections:
         worst = max(collections) / NANOSECONDS
         scene.notes.append(f"the garbage collector held an event loop {len(collections)} times, {worst:.2f} s at worst")
+    if starting:
+        seconds = sum(starting) / NANOSECONDS
+        scene.notes.append(f"imports held an event loop for {seconds:.2f} s before the first request came")
     told = {key: total for key, total in totals.items() if not _is_noise(scene, key[0], total)}
     left_out = [total for key, total in totals.items() if key not in told]
     if left_out:
@@ -76,8 +85,14 @@ def stall_items(scene: Scene) -> list[Observed]:
 def _listed(totals: list[_Total]) -> str:
     places = [shown_place(total.frame) for total in totals[:_LISTED]]
     more = f" and {len(totals) - _LISTED} more" if len(totals) > _LISTED else ""
+    names = [f"{place.path}:{place.line}" if place.path else "outside the application" for place in places]
     seconds = [total.stalls[0].duration / NANOSECONDS for total in totals]
-    return ", ".join(f"{place.path}:{place.line} ({took:.2f} s)" for place, took in zip(places, seconds)) + more
+    return ", ".join(f"{name} ({took:.2f} s)" for name, took in zip(names, seconds)) + more
+
+
+def _first_request(piece: Piece) -> int:
+    """When the first request began, in nanoseconds since the clock's start; 0 where there was none."""
+    return min((root.start for root in piece.roots.values() if root.kind in _REQUESTS), default=0)
 
 
 def _is_left_out(scene: Scene, total: _Total, code: str) -> bool:

@@ -50,6 +50,8 @@ _IGNORED = re.compile(
     r"(begin|start transaction|commit|rollback|savepoint|release|pragma|set|reset|discard|show|create|alter|drop|"
     r"truncate|vacuum|analyze|explain|deallocate|listen|unlisten|lock|attach|detach|use|grant|revoke|comment|copy|"
     r"declare|fetch|close|move|checkpoint|reindex|prepare|end|describe|refresh|abort|connect|ping)\b"
+    # What Django asks of SQLite for its log of queries, where DEBUG is on.
+    r"|select quote\(\?\)(?:, ?quote\(\?\))*$"
 )
 _WRITES = re.compile(
     r"\b(?:insert (?:or \w+ |ignore )?into|replace into|(?<!for )(?<!do )(?<!key )update|delete from|merge into) "

@@ -77,6 +77,7 @@ class Header(_Record, tag="header"):
     argv: list[str] = []
     cwd: str = ""
     prefixes: list[str] = []
+    applications: list[str] = []
     wall_start: float = 0.0
     clock_start: int = 0
     stall_limit: int = 50_000_000
@@ -106,11 +107,16 @@ class Site(_Record, tag="site"):
 
 
 class Stack(_Record, tag="stack"):
-    """One way in which a site was reached: application frames, the site's own first."""
+    """One way in which a site was reached: application frames, the site's own first.
+
+    `statement` and `root` are those of the operation that was called so, 0 where nothing is known of it.
+    """
 
     site: int
     frames: list[Frame]
     relation: str = ""
+    statement: int = 0
+    root: int = 0
 
 
 class Root(msgspec.Struct, array_like=True):
@@ -236,11 +242,25 @@ class Piece(msgspec.Struct):
     ended: bool = False
     last: int = 0
 
-    def frames_of(self, site: int) -> list[list[Frame]]:
-        """The ways in which `site` was reached, at least its own frame."""
-        stacks = self.stacks.get(site)
+    def stacks_of(self, site: int, statement: int = 0, root: int = 0) -> list[Stack]:
+        """The ways in which `site` was reached.
+
+        Of many those of `statement` in `root`, if any was seen, else those of `statement`, else those of which nothing
+        is known: how another statement came to a helper says nothing of this one.
+        """
+        stacks = self.stacks.get(site, [])
+        if not statement:
+            return stacks
+        same = [stack for stack in stacks if stack.statement == statement]
+        return (
+            [stack for stack in same if stack.root == root] or same or [each for each in stacks if not each.statement]
+        )
+
+    def frames_of(self, site: int, statement: int = 0, root: int = 0) -> list[list[Frame]]:
+        """The frames of `stacks_of`, at least the site's own."""
+        stacks = self.stacks_of(site, statement, root)
         if stacks:
-            return [stack.frames for stack in stacks if stack.frames]
+            return [list(frames) for frames in dict.fromkeys(tuple(stack.frames) for stack in stacks) if frames]
         own = self.sites.get(site)
         return [] if own is None else [[(own.path, own.line, own.function)]]
 

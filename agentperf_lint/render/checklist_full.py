@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _WORST = 10
 _BAR = 12  # cells
 _DIM = "bright_black"
+_STALLS = ("stall", "cold_import")
 _SEVERITY_STYLE = {"low": "cyan", "medium": "yellow", "high": "red"}
 _STATUS_STYLE = {"confirmed": "bold green", "observed": "bold", "suspected": _DIM}
 _LEAST_WIDTH = 60
@@ -181,6 +182,8 @@ def _evidence(item: Item, evidence: Evidence) -> Iterator[Line]:
     elif isinstance(evidence, StallEvidence):
         for place in evidence.stack:
             yield [("  stack ", _DIM), (printable(f"{place.function} at {place.path}:{place.line}"), "")]
+        if item.kind in _STALLS and item.root_names:  # those of other items are told with what they asked
+            yield [("  roots ", _DIM), (printable(", ".join(item.root_names)), "")]
     elif isinstance(evidence, BottleneckEvidence):
         text = f"{plural(evidence.slow, 'slow operation')} of {evidence.operations:,}: {evidence.statement}"
         yield [("  slow  ", _DIM), (printable(text), "")]

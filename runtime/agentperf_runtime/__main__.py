@@ -24,7 +24,9 @@ def main(arguments: Sequence[str]) -> int:
         parser.error("a script or -m MODULE is missing")
     if sys.flags.ignore_environment:
         parser.error("python -I and -E keep the tracer out; leave them away")
-    options = Options(asked.sample, asked.max_ops, asked.max_size << 20, stall_limit=asked.stall_limit)
+    options = Options(
+        asked.sample, asked.max_ops, asked.max_size << 20, stall_limit=asked.stall_limit, applications=tuple(asked.app)
+    )
     environment = dict(os.environ)
     if is_switched_off(environment):
         sys.stderr.write("agentperf: AGENTPERF_TRACE=0: not traced\n")
@@ -50,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--max-ops", type=int, default=200_000, metavar="N", help="operations that may wait to be written")
     run.add_argument("--max-size", type=int, default=256, metavar="MB", help="begin another file at this size")
     run.add_argument("--stall-limit", type=float, default=0.05, metavar="SECONDS", help="default: %(default)s")
+    run.add_argument(
+        "--app", action="append", default=[], metavar="PACKAGE", help="an installed package that is the application"
+    )
     return parser
 
 

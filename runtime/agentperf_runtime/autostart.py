@@ -1,7 +1,8 @@
 """Starts the tracer of a process from its environment.
 
 `AGENTPERF_TRACE=FILE` switches it on, `AGENTPERF_TRACE=0` off, whatever else says. Further variables are named like
-the fields of `Options`: `AGENTPERF_SAMPLE`, `AGENTPERF_MAX_OPS`, `AGENTPERF_MAX_BYTES`, `AGENTPERF_STALL_LIMIT`.
+the fields of `Options`: `AGENTPERF_SAMPLE`, `AGENTPERF_MAX_OPS`, `AGENTPERF_MAX_BYTES`, `AGENTPERF_STALL_LIMIT`;
+`AGENTPERF_APP` has its `applications`, with commas between them.
 Nothing here raises: a process that cannot be traced runs untraced and says so once on standard error.
 """
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from agentperf_runtime.tracer import Options
 
 VARIABLE = "AGENTPERF_TRACE"
+APPLICATIONS = "AGENTPERF_APP"
 OFF = ("", "0", "off", "false", "no")
 
 
@@ -54,10 +56,15 @@ def _is_agentperf_itself() -> bool:
     return name == "agentperf-lint" and arguments[1:2] != ["load"]
 
 
+def applications_of(text: str) -> tuple[str, ...]:
+    """The names of packages in `text`, with commas between them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
 def _options() -> Options:
     from agentperf_runtime.tracer import Options
 
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"applications": applications_of(os.environ.get(APPLICATIONS, ""))}
     for name, kind in (
         ("sample", float),
         ("max_ops", int),

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from agentperf_runtime.autostart import OFF, VARIABLE
+from agentperf_runtime.autostart import APPLICATIONS, OFF, VARIABLE
 
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Options
@@ -30,6 +30,8 @@ def traced_environment(path: str, options: Options, environment: Mapping[str, st
         value = getattr(options, name)
         if value != default:
             changed[f"AGENTPERF_{name.upper()}"] = str(value)
+    if options.applications:
+        changed[APPLICATIONS] = ",".join(options.applications)
     others = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part]
     changed["PYTHONPATH"] = os.pathsep.join([BOOTSTRAP, *(part for part in others if part != BOOTSTRAP)])
     return changed

@@ -64,6 +64,12 @@ class ImportHooks(importlib.abc.MetaPathFinder):
         sys.meta_path.insert(0, self)
         self.catch_up()
 
+    def stay_first(self) -> None:
+        """See modules again that somebody else's finder, put before this one since, would have found."""
+        if self in sys.meta_path[1:]:
+            sys.meta_path.remove(self)
+            sys.meta_path.insert(0, self)
+
     def catch_up(self) -> None:
         """Call the hooks of modules that were imported unseen: the application has finders of its own before ours."""
         for name in tuple(self._hooks):
@@ -108,7 +114,8 @@ class ImportHooks(importlib.abc.MetaPathFinder):
             except AttributeError:
                 pass
             original(module)
-            hook = self._hooks.pop(spec.name, None)
+            # A loader of many modules may have been asked for this one, and then be given another.
+            hook = self._hooks.pop(spec.name, None) if module.__name__ == spec.name else None
             if hook is not None:
                 hook(module)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from threading import get_ident
 from types import CodeType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from agentperf_runtime import scopes
 from agentperf_runtime.scopes import Scope, Scopes
-from agentperf_runtime.sites import KEY_SHIFT, Files, Frames, Site, Stacks, site_of
+from agentperf_runtime.sites import KEY_SHIFT, SPREAD_OVER, SPREAD_SAMPLES, Files, Frames, Site, Stacks, site_of
 
 if TYPE_CHECKING:
     from agentperf_runtime.middleware.operations import OperationCounter
@@ -190,6 +191,10 @@ class Recorder:
             return None
 
     def _sample(self, site: Site, frame: Any, scope: Scope | None) -> None:
+        if site.samples <= SPREAD_SAMPLES:
+            site.passed += 1
+            if site.passed % SPREAD_OVER:
+                return
         site.samples -= 1
         frames, relation = self.stacks.frames(frame, scope.origin if scope is not None else ())
         self.put(SampledStack(site, frames, relation))
@@ -235,6 +240,6 @@ def _frozen(value: Any, depth: int) -> tuple[Any, int]:
     return value, 0
 
 
-def new_stacks() -> Stacks:
-    """Stacks that know this machine's libraries."""
-    return Stacks(Files())
+def new_stacks(applications: Iterable[str] = ()) -> Stacks:
+    """Stacks that know this machine's libraries, and which of them, `applications`, are none."""
+    return Stacks(Files(applications=applications))

@@ -12,6 +12,7 @@ import sysconfig
 import threading
 from collections.abc import Callable, Iterable
 from types import CodeType, FrameType
+from typing import Any
 
 _OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
@@ -21,8 +22,17 @@ STACK_DEPTH = 12
 FIRST_SAMPLES = 8
 """Operations at a new call site of which the stack is kept."""
 
+SPREAD_SAMPLES, SPREAD_OVER = 4, 7
+"""The last so many of them, and all later ones, are taken from every so-many-th operation only.
+
+What calls a helper in a loop would take all of them otherwise, and nothing be known of who calls it next.
+"""
+
 _WALK_LIMIT = 400
 """Frames that are walked for a sampled stack: deep recursion must not make one operation expensive."""
+
+# Work that a coroutine hands back to the thread that waits for it: what that thread did before has not called it.
+_HANDED_BACK = os.path.join("asgiref", "current_thread_executor.py")
 
 # Functions below which a stack is the event loop's: whoever started the loop did not call what runs in it.
 _LOOP_FUNCTIONS = {
@@ -30,6 +40,7 @@ _LOOP_FUNCTIONS = {
     os.path.join("asyncio", "base_events.py"): frozenset({"_run_once", "run_forever", "run_until_complete"}),
     os.path.join("asyncio", "runners.py"): frozenset({"run"}),
     os.path.join("uvloop", "__init__.py"): frozenset({"run"}),
+    _HANDED_BACK: frozenset({"run"}),
 }
 
 
@@ -37,16 +48,17 @@ class Site:
     """One call site: an instruction of an application's function.
 
     `samples` is how many of the next operations here have their stack kept; the writer gives more now and then, and
-    keeps its own figures here: operations seen, and the number of the site in the file `segment`.
+    keeps its own figures here: how often each text was seen, and the number of the site in the file `segment`.
     """
 
-    __slots__ = ("code", "count", "lasti", "number", "samples", "segment")
+    __slots__ = ("code", "counts", "lasti", "number", "passed", "samples", "segment")
 
     def __init__(self, code: CodeType, lasti: int) -> None:
         self.code = code
         self.lasti = lasti
         self.samples = FIRST_SAMPLES
-        self.count = 0
+        self.passed = 0
+        self.counts: dict[Any, int] = {}
         self.number = 0
         self.segment = -1
 
@@ -76,11 +88,15 @@ def library_prefixes() -> tuple[str, ...]:
 
 
 class Files(dict[str, Known]):
-    """What is known of files by their name (`co_filename`); asks once for each."""
+    """What is known of files by their name (`co_filename`); asks once for each.
 
-    def __init__(self, prefixes: Iterable[str] = ()) -> None:
+    `applications` names installed packages (`shop`, `company.shop`) that are the application's all the same.
+    """
+
+    def __init__(self, prefixes: Iterable[str] = (), applications: Iterable[str] = ()) -> None:
         super().__init__()
         self.prefixes = tuple(prefixes) or library_prefixes()
+        self._applications = tuple(name.replace(".", os.sep) for name in applications)
 
     def __missing__(self, filename: str) -> Known:
         known: Known = None if self._is_library(filename) else {}
@@ -93,9 +109,18 @@ class Files(dict[str, Known]):
     def _is_library(self, filename: str) -> bool:
         if filename.startswith("<"):
             return not filename.startswith(("<stdin>", "<ipython", "<doctest"))
+        if self._applications and self._is_named(filename):
+            return False
         if filename.startswith(_OWN) or f"{os.sep}site-packages{os.sep}" in filename:
             return True
         return f"{os.sep}dist-packages{os.sep}" in filename or filename.startswith(self.prefixes)
+
+    def _is_named(self, filename: str) -> bool:
+        for directory in ("site-packages", "dist-packages"):
+            _, found, inside = filename.rpartition(f"{os.sep}{directory}{os.sep}")
+            if found and any(inside.startswith((f"{name}{os.sep}", f"{name}.py")) for name in self._applications):
+                return True
+        return False
 
     def is_application(self, code: CodeType) -> bool:
         """Whether `code` belongs to the application, not to a library."""
@@ -162,7 +187,7 @@ class Stacks:
                 if len(found) == STACK_DEPTH:
                     return tuple(found), relation
             elif in_loop and code.co_name in known:
-                return tuple([*found, *task_origin][:STACK_DEPTH]), relation
+                return tuple([*found, *(self._handed_back(code) or task_origin)][:STACK_DEPTH]), relation
             frame = frame.f_back
         origin = self.thread_origin
         return tuple([*found, *(origin.frames or task_origin)][:STACK_DEPTH]), relation or origin.relation
@@ -185,9 +210,12 @@ class Stacks:
             if isinstance(known, dict):
                 return site_of(known, code, frame.f_lasti)
             if known is not None and code.co_name in known:
-                return self._first_site(task_origin)
+                return self._first_site(self._handed_back(code) or task_origin)
             frame = frame.f_back
         return self._first_site(self.thread_origin.frames or task_origin)
+
+    def _handed_back(self, code: CodeType) -> Frames:
+        return self.thread_origin.frames if code.co_filename.endswith(_HANDED_BACK) else ()
 
     def _first_site(self, frames: Frames) -> Site | None:
         for code, lasti in frames[:1]:

@@ -10,7 +10,11 @@ from collections import Counter
 from typing import NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
+PROCEDURE = "\0"
+"""Stands between a URL and the name of what is called there, see `cleaned`. No URL has it."""
 _LONGEST_TEXT = 10_000
+
+_LONGEST_PROCEDURE = 60
 
 _SQL_TOKEN = re.compile(
     r"""
@@ -48,6 +52,7 @@ _IDENTIFIER = re.compile(
     re.VERBOSE,
 )
 _VERSION = re.compile(r"v\d+(?:\.\d+)?(?:alpha|beta)?\d*")
+_PROCEDURE_NAME = re.compile(r"[A-Za-z_$][A-Za-z_$.]*(?:[/:-][A-Za-z_$.]+)*")
 _VERB = re.compile(r"[a-z][A-Za-z]{2,23}")
 
 
@@ -118,7 +123,10 @@ def _top_level_groups(text: str) -> int:
 
 
 def _http(text: str) -> Statement:
-    method, _, url = text.partition(" ")
+    method, _, target = text.partition(" ")
+    url, _, procedure = target.partition(PROCEDURE)
+    if len(procedure) > _LONGEST_PROCEDURE or not _PROCEDURE_NAME.fullmatch(procedure):
+        procedure = ""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -130,7 +138,7 @@ def _http(text: str) -> Statement:
     names = Counter(_segment(name) for name, _ in values)
     query = "?" + "&".join(sorted(names)) if names else ""
     origin = f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}" if host else ""
-    plain = f"{method} {origin}{path}{query}"
+    plain = f"{method} {origin}{path}{query}{' ' if procedure else ''}{procedure}"
     lists = [_elements(part) for part in (*parts.path.split("/"), *(value for _, value in values))]
     batch = max(*lists, *names.values(), 0)
     return Statement(plain[:_LONGEST_TEXT], batch if batch > 1 else 0, plain != text)

@@ -30,7 +30,7 @@ class Options(NamedTuple):
     `sample`: share of the roots (0 to 1). `max_ops`: operations that wait for the writer; more are dropped and
     counted. `max_bytes`: size of a file at which the next is begun; `keep`: how many files of a process stay.
     `stall_limit`: seconds that the event loop may be held. `without`: modules that are not instrumented; `stalls`
-    leaves event loops alone.
+    leaves event loops alone. `applications`: installed packages that are no libraries, but what is traced.
     """
 
     sample: float = 1.0
@@ -39,16 +39,21 @@ class Options(NamedTuple):
     keep: int = 4
     stall_limit: float = 0.05
     without: tuple[str, ...] = ()
+    applications: tuple[str, ...] = ()
 
 
 class Instrument(NamedTuple):
-    """What a source is given: the recorder, the roots, threads' hand-over, and patches that are undone with it."""
+    """What a source is given: the recorder, the roots, threads' hand-over, and patches that are undone with it.
+
+    `see_imports_first` is for the source of a library that puts a finder of its own before the tracer's.
+    """
 
     recorder: Recorder
     scopes: Scopes
     handover: Handover
     patches: Patches
     note: Callable[[str], None]
+    see_imports_first: Callable[[], None]
 
 
 Hook = Callable[[ModuleType], None]
@@ -71,7 +76,7 @@ class Tracer:
     def __init__(self, path: str | os.PathLike[str], options: Options | None = None) -> None:
         self.path = os.path.abspath(path)
         self.options = options or Options()
-        self.recorder = Recorder(new_stacks(), secrets.randbits(62), self.options.max_ops)
+        self.recorder = Recorder(new_stacks(self.options.applications), secrets.randbits(62), self.options.max_ops)
         self.scopes = Scopes(self.options.sample, self.recorder.put)
         self.recorder.scopes = self.scopes
         self.patches = Patches()
@@ -135,6 +140,7 @@ class Tracer:
             "tool": "agentperf-lint",
             "argv": _arguments(),
             "prefixes": self.recorder.stacks.files.prefixes,
+            "applications": list(self.options.applications),
             "stall_limit": int(self.options.stall_limit * 1e9),
             "sample": self.options.sample,
         }
@@ -180,13 +186,18 @@ class Tracer:
             if self._watch is not None:
                 self._watch.after_fork(in_child=True)
 
+    def see_imports_first(self) -> None:
+        """See imports before any other finder does, again."""
+        if self._hooks is not None:
+            self._hooks.stay_first()
+
     def _catch_up(self) -> None:
         if self._hooks is not None:
             self._hooks.catch_up()
 
     def _instrument(self) -> None:
         handover = Handover(self.recorder, self.scopes, self.patches)
-        instrument = Instrument(self.recorder, self.scopes, handover, self.patches, self.note)
+        instrument = Instrument(self.recorder, self.scopes, handover, self.patches, self.note, self.see_imports_first)
         watch = self._watch = LoopWatch(instrument, self.options.stall_limit)
         hooks: dict[str, Hook] = {}
         for name, install in SOURCES.items():

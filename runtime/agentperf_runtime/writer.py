@@ -12,6 +12,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ COLUMNS = {
 }  # fmt: skip
 """Columns of operations and the value of each where a line leaves the column out."""
 
+_SCOPE, _SITE = 8, 9  # of the tuple that the recorder makes of an operation
+
 FLUSH_SECONDS = 0.5
 _OPERATIONS_PER_LINE = 256
 _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
@@ -40,7 +43,10 @@ _BREATH_SECONDS = 0.000_5
 """Between lines: whoever waits for the interpreter's lock would otherwise wait for its switch interval, 5 ms."""
 
 _REMEMBERED_TEXTS = 20_000
-_STACKS_PER_SITE = 32
+_STACKS_PER_SITE = 256
+_STACKS_PER_STATEMENT = 32
+_COUNTED_STATEMENTS = 64
+_UNMATCHED_STACKS = 1_000
 
 
 class Line(dict[str, Any]):
@@ -75,7 +81,10 @@ class Writer:
         self._sites = 0
         self._begun: list[Root] = []
         self._ended: list[Root] = []
-        self._stacks: dict[Site, set[tuple[Frames, str]]] = {}
+        self._stacks: dict[Site, Counter[int]] = {}
+        self._written_stacks: set[tuple[Site, int, int, Frames]] = set()
+        self._sampled: list[tuple[int, SampledStack]] = []
+        """Stacks whose operation has not come yet, with the place in the next line from which on it may."""
         self._stop = threading.Event()
         self._lock = threading.Lock()
         self._paused = False
@@ -181,7 +190,7 @@ class Writer:
                         _sleep(_BREATH_SECONDS)
                 continue
             try:
-                self._take(entry)
+                self._take(entry, len(operations))
             except Exception:
                 self.recorder.errors += 1
         self._write_operations(operations)
@@ -196,9 +205,9 @@ class Writer:
             self._clock, self._wall = time.perf_counter_ns(), time.time()
             self._open()
 
-    def _take(self, entry: Any) -> None:
+    def _take(self, entry: Any, waiting: int) -> None:
         if entry.__class__ is SampledStack:
-            self._write_stack(entry)
+            self._sampled.append((waiting, entry))
         elif entry.__class__ is Root:
             self._ended.append(entry)
         elif entry.__class__ is Line:
@@ -227,7 +236,9 @@ class Writer:
             if site is None:
                 add_site(0)
             else:
-                count = site.count = site.count + 1
+                counts = site.counts
+                counted = identifier if identifier in counts or len(counts) < _COUNTED_STATEMENTS else 0
+                count = counts[counted] = counts.get(counted, 0) + 1
                 if not count & (count - 1):
                     site.samples += 1  # what calls a helper shows early, and again at every doubling
                 add_site(site.number if site.segment == segment else self._site_id(site))
@@ -248,6 +259,8 @@ class Writer:
                     column.append(value)
         self._recorded += len(operations)
         self._write_roots()
+        if self._sampled:
+            self._write_stacks(operations, columns["statement"])
         written: dict[str, Any] = {"type": "ops", "count": len(operations)}
         for name, default in COLUMNS.items():
             column = columns[name]
@@ -315,13 +328,38 @@ class Writer:
             )  # fmt: skip
         return site.number
 
-    def _write_stack(self, stack: SampledStack) -> None:
-        known = self._stacks.setdefault(stack.site, set())
-        if len(known) >= _STACKS_PER_SITE or (stack.frames, stack.relation) in known:
+    def _write_stacks(self, operations: list[tuple[Any, ...]], statements: list[int]) -> None:
+        """Write the stacks of these operations. Each was noted before its operation: that is the next one at its site.
+
+        What another thread or task does at the same place meanwhile may come between, which is rare.
+        """
+        found: dict[Site, list[int]] = {stack.site: [] for _, stack in self._sampled}
+        for index, operation in enumerate(operations):
+            if operation[_SITE] in found:
+                found[operation[_SITE]].append(index)
+        waiting: list[tuple[int, SampledStack]] = []
+        for first, stack in self._sampled:
+            index = next((each for each in found[stack.site] if each >= first), -1)
+            if index < 0:
+                waiting.append((0, stack))
+                continue
+            found[stack.site].remove(index)
+            self._write_stack(stack, statements[index], operations[index][_SCOPE].root.serial)
+        self._sampled = waiting[-_UNMATCHED_STACKS:]
+
+    def _write_stack(self, stack: SampledStack, statement: int, root: int) -> None:
+        counts = self._stacks.setdefault(stack.site, Counter())
+        key = (stack.site, statement, root, stack.frames)
+        if counts[statement] >= _STACKS_PER_STATEMENT or counts.total() >= _STACKS_PER_SITE:
             return
-        known.add((stack.frames, stack.relation))
-        number = self._site_id(stack.site)
-        self._write({"type": "stack", "site": number, "frames": places_of(stack.frames), "relation": stack.relation})
+        if key in self._written_stacks:
+            return
+        self._written_stacks.add(key)
+        counts[statement] += 1
+        self._write(
+            {"type": "stack", "site": self._site_id(stack.site), "frames": places_of(stack.frames),
+             "relation": stack.relation, "statement": statement, "root": root}
+        )  # fmt: skip
 
     # --- files --------------------------------------------------------------------------------------------
 
@@ -360,6 +398,7 @@ class Writer:
         self._texts.clear()
         self._sites = 0
         self._stacks.clear()
+        self._written_stacks.clear()
         self._counted = (-1, -1, -1)
         self._write(
             {
@@ -374,6 +413,8 @@ class Writer:
         if not self._is_open:
             return
         self._is_open = False
+        for _, stack in self._sampled:
+            self._write_stack(stack, 0, 0)
         self._write({"type": "end", "time": time.perf_counter_ns() - self._clock})
         try:
             self._files.send()

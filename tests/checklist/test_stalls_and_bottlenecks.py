@@ -115,12 +115,33 @@ def test_cold_imports_are_told_apart(tmp_path, app):
     assert (item.code, item.kind, item.severity) == ("APL507", "cold_import", "low")
 
 
+def test_imports_before_the_first_request_are_only_noted(tmp_path, app):
+    trace = TraceBuilder()
+    trace.root("task", "Server.serve")
+    trace.stall(300, app.frame("call", "work"), reason="import")
+    trace.root("request", "GET /")
+    trace.stall(200, app.frame("call", "work"), reason="import", root=2)
+    checklist = build_checklist(read_traces([str(trace.write(tmp_path / "out.trace"))]), TraceSettings())
+    assert [(item.kind, item.operations) for item in checklist.items] == [("cold_import", 1)]
+    assert "imports held an event loop for 0.30 s before the first request came" in checklist.notes
+
+
 def test_comments_silence_stalls(tmp_path):
     app = App(tmp_path, SOURCE.replace("# call", "# agentperf: ignore  # call"))
     trace = TraceBuilder()
     trace.root()
     trace.stall(300, app.frame("call", "work"))
     assert items_of(tmp_path, trace) == []
+
+
+def test_a_process_that_runs_as_long_as_the_program_is_supervised(tmp_path, app):
+    trace = TraceBuilder()
+    trace.root("script", "main")
+    trace.op("subprocess", "python", app.frame("call", "work"), ms=9_900)
+    assert items_of(tmp_path, trace) == []
+    trace.pause(5_000)
+    trace.op("sql", "select ?", app.frame("call", "work"))
+    assert [item.kind for item in items_of(tmp_path, trace)] == ["bottleneck"]
 
 
 def test_one_slow_operation(tmp_path, app):

@@ -100,6 +100,22 @@ def through_a_helper(_: Path) -> Block:
 
 
 @kind
+def arguments_of_a_call(_: Path) -> Block:
+    def callee(data: bytes) -> int:
+        return len(data)
+
+    def make(size: int) -> Block:
+        piece = bytes(size)
+
+        def block() -> None:
+            callee(piece * 200)  # blocks
+
+        return block
+
+    return sized(100_000, make)
+
+
+@kind
 def socket_receive(_: Path) -> Block:
     ours, theirs = socket.socketpair()
 

@@ -183,6 +183,29 @@ server.should_exit = True
     assert not [each for each in trace.all("root") if "17" in each["name"]]
 
 
+@pytest.mark.parametrize("http", ["h11", "httptools"])
+def test_what_uvicorn_has_loaded_stays_the_application(tmp_path: Path, http: str) -> None:
+    trace = run(
+        tmp_path,
+        UNKNOWN
+        + CLIENT
+        + f"""
+import threading, uvicorn
+port = free_port()
+config = uvicorn.Config(app, port=port, log_level="error", proxy_headers=False, http="{http}")
+config.load()
+assert config.loaded_app is app
+server = uvicorn.Server(config)
+threading.Thread(target=server.run).start()
+wait_for(port)
+assert ask(port, "/orders/17") == ["ok"]
+assert config.loaded_app is app
+server.should_exit = True
+""",
+    )
+    assert roots_of(trace) == [("request GET /orders/{}", "201")]
+
+
 def test_an_application_that_is_not_known_under_hypercorn(tmp_path: Path) -> None:
     trace = run(
         tmp_path,

@@ -7,6 +7,9 @@ from pathlib import Path
 import pytest
 from runtime.recorded import Recorded, run
 
+from agentperf_runtime.sources.fingerprint import of_body, procedure_of
+from agentperf_runtime.statements import PROCEDURE, cleaned
+
 
 def program(tmp_path: Path, url: str, source: str) -> list[Recorded]:
     trace = run(tmp_path, "import asyncio, os\nurl = os.environ['URL']\n" + source, environment={"URL": url})
@@ -348,3 +351,55 @@ asyncio.run(main())
 """,
     )
     assert [(each.line, each.root, each.on_loop) for each in operations] == [(6, "task main", False)] * 3
+
+
+class Unsearched(bytes):
+    """A body that takes long to look through."""
+
+    def __contains__(self, part: object) -> bool:
+        raise AssertionError("searched")
+
+    def count(self, *_: object) -> int:
+        raise AssertionError("counted")
+
+
+def test_long_bodies_are_not_looked_through() -> None:
+    long = Unsearched(b"[" + b"1," * 1_000_000 + b"1]")
+    assert of_body(long).longest == 0
+    assert of_body(long).value != of_body(Unsearched(bytes(len(long)))).value
+    assert of_body(b"[" + b"1," * 11 + b"1]").longest == 12
+
+
+CALLING = """import httpx, aiohttp
+calls = [{"jsonrpc": "2.0", "id": id, "method": method} for id, method in enumerate(["initialize", "tools/call"])]
+calls.append({"operationName": "Orders", "query": "query Orders { orders { id } }"})
+with httpx.Client(base_url=url) as client:
+    for call in calls:
+        client.post("/echo", json=call)
+
+async def main():
+    async with aiohttp.ClientSession(base_url=url) as session:
+        for call in calls:
+            async with session.post("/echo", json=call) as response:
+                await response.read()
+
+asyncio.run(main())
+"""
+
+
+def test_a_request_that_calls_a_procedure_is_named_by_it(tmp_path: Path, http_url: str) -> None:
+    operations = program(tmp_path, http_url, CALLING)
+    asked = ["POST /echo initialize", "POST /echo tools/call", "POST /echo Orders"]
+    assert [text for text, _, _ in shown(operations, http_url)] == asked * 2
+
+
+@pytest.mark.parametrize("name", ["a secret", "4711", "x" * 80, "user-17"])
+def test_what_is_no_name_of_a_procedure_is_not_kept(name: str) -> None:
+    body = b'{"jsonrpc": "2.0", "method": "%s"}' % name.encode()
+    assert procedure_of(body) == name
+    assert cleaned("http", f"POST /rpc{PROCEDURE}{name}").text == "POST /rpc"
+
+
+@pytest.mark.parametrize("body", [b'{"jsonrpc": 2', b'["jsonrpc"]', b'{"method": "m"}', '"jsonrpc"', None, b"x"])
+def test_what_calls_no_procedure(body: object) -> None:
+    assert procedure_of(body) == ""

@@ -292,3 +292,47 @@ with agentperf_runtime.root("run"):
     assert (bare.line, bare.function) == (25, "start")
     stacks = [[line for _, line, _ in each["frames"]] for each in trace.all("stack")]
     assert [7, 13, 22, 29] in stacks
+
+
+def test_a_sleeping_coroutine_is_found_by_its_frame(tmp_path: Path) -> None:
+    trace = run(
+        tmp_path,
+        """
+import asyncio
+
+def frames(coroutine):
+    while coroutine is not None and hasattr(coroutine, "cr_frame"):
+        yield coroutine.cr_frame.f_code
+        coroutine = coroutine.cr_await
+
+async def main():
+    task = asyncio.create_task(asyncio.sleep(0.02))
+    await asyncio.sleep(0)
+    sleeping = [code.co_filename for code in frames(task.get_coro()) if code.co_name == "sleep"]
+    assert sleeping == [asyncio.tasks.__file__], sleeping
+    assert asyncio.sleep.__name__ == "sleep"
+    await task
+
+asyncio.run(main())
+""",
+    )
+    assert len(trace.of("sleep")) == 1
+
+
+def test_what_a_coroutine_hands_back_to_the_thread_that_waits_for_it(tmp_path: Path) -> None:
+    trace = run(
+        tmp_path,
+        QUERY
+        + """
+from asgiref.sync import async_to_sync, sync_to_async
+
+async def view():
+    await sync_to_async(connection.execute)("select 1")
+
+def middleware():
+    async_to_sync(view)()
+
+middleware()
+""",
+    )
+    assert [each.function for each in trace.of("sql")] == ["view"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from agentperf_runtime.recorder import RAISED
 from agentperf_runtime.sources.calls import Call, Pending, Result, awaited
 from agentperf_runtime.sources.fingerprint import fingerprint
-from agentperf_runtime.sources.http_calls import answered, request_of
+from agentperf_runtime.sources.http_calls import answered, called_by, request_of
 
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
@@ -53,7 +53,9 @@ def _describe(session: Any, method: str, str_or_url: Any, **kwargs: Any) -> Call
         return request_of(method, url, kwargs.get("data"))
     call = request_of(method, url)
     content = fingerprint(kwargs["json"])
-    return call._replace(key=(*call.key, content.value), batch=content.longest if content.longest > 1 else 0)
+    return Call(
+        call.text + called_by(kwargs["json"]), (*call.key, content.value), content.longest if content.longest > 1 else 0
+    )
 
 
 def _until_body(pending: Pending, response: Any) -> bool:

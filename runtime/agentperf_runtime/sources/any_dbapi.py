@@ -24,7 +24,9 @@ def trace_dbapi(module: ModuleType) -> None:
     if active is None or module.__name__ in dbapi.traced_modules:
         return
     handover = Handover(active.recorder, active.scopes, active.patches)
-    driver = _Driver(Instrument(active.recorder, active.scopes, handover, active.patches, active.note))
+    driver = _Driver(
+        Instrument(active.recorder, active.scopes, handover, active.patches, active.note, active.see_imports_first)
+    )
     active.patches.replace(module, "connect", driver.connect)
 
 

@@ -76,21 +76,43 @@ def fingerprint(value: Any, without: frozenset[str] = frozenset()) -> Fingerprin
 def of_body(body: Any) -> Fingerprint:
     """The fingerprint of a request's body. A short one that is JSON is read for the lists in it."""
     if isinstance(body, str):
-        longest = _longest_of(body, body.count(","), "[" in body)
+        longest = _longest_of(body, ",", "[")
     elif isinstance(body, (bytes, bytearray)):
-        longest = _longest_of(body, body.count(b","), b"[" in body)
+        longest = _longest_of(body, b",", b"[")
     else:
         return fingerprint(body)
     return Fingerprint(fingerprint(body).value, longest)
 
 
-def _longest_of(body: str | bytes | bytearray, commas: int, has_list: bool) -> int:
-    if not has_list or commas < _LEAST_ELEMENTS - 1 or len(body) > _LONGEST_PARSED:
+def _longest_of(body: Any, comma: str | bytes, bracket: str | bytes) -> int:
+    # The length comes first: to look through a long body takes longer than to send it.
+    if len(body) > _LONGEST_PARSED or bracket not in body or body.count(comma) < _LEAST_ELEMENTS - 1:
         return 0
+    content = _parsed(body)
+    return fingerprint(content).longest if content is not None else 0
+
+
+def procedure_of(body: Any) -> str:
+    """The method that a JSON-RPC request calls, or the operation of a GraphQL one: one URL serves all of them."""
+    if isinstance(body, (bytes, bytearray)):
+        is_call = len(body) <= _LONGEST_PARSED and (b'"jsonrpc"' in body or b'"operationName"' in body)
+    elif isinstance(body, str):
+        is_call = len(body) <= _LONGEST_PARSED and ('"jsonrpc"' in body or '"operationName"' in body)
+    else:
+        is_call = False
+    content = body if isinstance(body, dict) else _parsed(body) if is_call else None
+    if not isinstance(content, dict):
+        return ""
+    name = content.get("method") if "jsonrpc" in content else content.get("operationName")
+    return name if isinstance(name, str) else ""
+
+
+def _parsed(body: Any) -> Any:
+    """What JSON there is in a body, None for any other."""
     try:
-        return fingerprint(json.loads(body)).longest
+        return json.loads(body)
     except ValueError:
-        return 0
+        return None
 
 
 def _excerpt(value: Any) -> Any:

@@ -7,7 +7,8 @@ from typing import Any
 
 from agentperf_runtime.recorder import DONE, RAISED
 from agentperf_runtime.sources.calls import Call, Result
-from agentperf_runtime.sources.fingerprint import of_body
+from agentperf_runtime.sources.fingerprint import of_body, procedure_of
+from agentperf_runtime.statements import PROCEDURE
 
 _TRY_AGAIN = frozenset({408, 425, 429})
 
@@ -19,7 +20,14 @@ def request_of(method: Any, url: Any, body: Any = None) -> Call:
     if body is None or body == b"":
         return Call(f"{method.upper()} {url}", (url,))
     content = of_body(body)
-    return Call(f"{method.upper()} {url}", (url, content.value), content.longest if content.longest > 1 else 0)
+    text = f"{method.upper()} {url}{called_by(body)}"
+    return Call(text, (url, content.value), content.longest if content.longest > 1 else 0)
+
+
+def called_by(body: Any) -> str:
+    """What the text of a request adds to its URL where the body tells what is called."""
+    procedure = procedure_of(body)
+    return f"{PROCEDURE}{procedure}" if procedure else ""
 
 
 def outcome_of(status: int) -> int:

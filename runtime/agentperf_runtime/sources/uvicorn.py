@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import sys
 from collections.abc import Callable
@@ -15,23 +16,32 @@ if TYPE_CHECKING:
 
 
 def install(module: ModuleType, instrument: Instrument) -> None:
-    """Instrument `uvicorn.config`."""
+    """Instrument the protocols that a module of `uvicorn.protocols` defines.
+
+    What a connection serves is replaced, not what the server has loaded: that one an application may look at.
+    """
 
     def call(app: Any, scope: Any, receive: Any, send: Any) -> Any:
         return app(scope, receive, send)
 
     served = application(instrument, by_server=True)(call)
 
-    def make(original: Callable[..., Any]) -> Callable[..., Any]:
-        def load(config: Any) -> Any:
-            loaded = original(config)
-            if not _opens_roots(config.loaded_app):
-                config.loaded_app = functools.partial(served, config.loaded_app)
-            return loaded
+    def make(original: Callable[..., None]) -> Callable[..., None]:
+        def __init__(protocol: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
+            original(protocol, *args, **kwargs)
+            app = getattr(protocol, "app", None)
+            if app is not None and not _opens_roots(app):
+                protocol.app = functools.partial(served, app)
 
-        return load
+        return __init__
 
-    instrument.patches.replace(module.Config, "load", make)
+    for protocol in tuple(vars(module).values()):
+        if (
+            isinstance(protocol, type)
+            and issubclass(protocol, asyncio.BaseProtocol)
+            and protocol.__module__ == module.__name__
+        ):
+            instrument.patches.replace(protocol, "__init__", make)
 
 
 def _opens_roots(app: Any) -> bool:

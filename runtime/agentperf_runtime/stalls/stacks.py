@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from opcode import opmap
 from types import CodeType, FrameType
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _IMPORT_SYSTEM = "<frozen importlib._bootstrap>"
 _DEEPEST_WALK = 1000
 _FRAMES_KEPT = 64
+_RESUME = opmap.get("RESUME")  # from 3.11 on, what a function begins with
 
 IsApplication = Callable[[CodeType], bool]
 
@@ -63,6 +65,19 @@ def place_of(frame: FrameType | None, boundary: frozenset[CodeType], is_applicat
 def nowhere(frames: tuple[Frame, ...] = (), importing: bool = False) -> Place:
     """A place outside the application."""
     return Place(None, None, 0, -1, importing, frames)
+
+
+def has_just_begun(frame: FrameType) -> bool:
+    """Whether the function of `frame` was called, and has done nothing yet.
+
+    The interpreter's lock changes hands there: what happens before in the caller, and keeps it, is seen only then.
+    """
+    code = frame.f_code
+    if frame.f_lineno != code.co_firstlineno:
+        return False
+    if _RESUME is None:
+        return frame.f_lasti <= 0
+    return bytes(code.co_code[frame.f_lasti : frame.f_lasti + 2]) == bytes((_RESUME, 0))
 
 
 def _owner(frame: FrameType) -> CodeType:

@@ -23,7 +23,7 @@ from agentperf_runtime.stalls.pauses import GarbageCollections
 from agentperf_runtime.stalls.records import LoopSample, Stall
 from agentperf_runtime.stalls.running import EndedStep, RunningLoop, Step
 from agentperf_runtime.stalls.scheduling import ThreadSchedule
-from agentperf_runtime.stalls.stacks import IsApplication, Place, frame_of, place_of
+from agentperf_runtime.stalls.stacks import IsApplication, Place, frame_of, has_just_begun, place_of
 from agentperf_runtime.stalls.verdict import stalls_of
 
 _SAMPLING = 0.01  # seconds between two looks at a stack
@@ -36,10 +36,14 @@ _STOPPING_TAKES = 1.0
 
 
 class Seen(NamedTuple):
-    """A loop in a step, with where its thread was. `started`: of a loop with a heartbeat not known yet."""
+    """A loop in a step, with where its thread was. `started`: of a loop with a heartbeat not known yet.
+
+    `passed`: the stack was left out of account down to the function that called what has only just begun.
+    """
 
     running: RunningLoop
     started: float
+    passed: bool
     place: Place
     task: object
 
@@ -241,10 +245,20 @@ class Watchdog:
             if isinstance(running.timer, Heartbeat) and running.timer.is_waiting(frame):
                 running.timer.look(True, now, now, now)
                 continue
-            found = Seen(running, started, *self._place(running, frame))
+            caller = self._holder(running, started, frame, now)
+            found = Seen(running, started, caller is not frame, *self._place(running, caller))
             if running.timer.started() == started:
                 seen.append(found)
         return seen
+
+    def _holder(self, running: RunningLoop, started: float, frame: FrameType | None, now: float) -> FrameType | None:
+        """`frame`, or the one around it that may have taken the time since the last look, where that is long."""
+        step = running.step
+        last = step.samples.last if step is not None and step.started == started else started
+        if last and now - last > self._limit:
+            while frame is not None and frame.f_back is not None and has_just_begun(frame):
+                frame = frame.f_back
+        return frame
 
     def _place(self, running: RunningLoop, frame: FrameType | None) -> tuple[Place, object]:
         around = self._surroundings
@@ -271,7 +285,7 @@ class Watchdog:
             started = started or running.timer.look(False, latest - self._limit / 2, latest, now)
         step = running.step_since(started)
         excluded = running.excluded_between(step.samples.last, now)
-        step.samples.add(now, seen.place, seen.task, excluded, running.kept_lock)
+        step.samples.add(now, seen.place, seen.task, excluded, running.kept_lock or seen.passed)
         age = now - started
         if age >= max(_TELL_AT, 2 * step.told_at) and age > self._limit:
             self._tell_ongoing(running, step, now)
