@@ -931,12 +931,13 @@ class Handler:
 ### app.py
 from aiohttp import web
 from flask import g
+from sqlalchemy import select
 from starlette.requests import Request
 
 async def starlette(request: Request, ids):
     async with request.app.state.db() as session:
         for id in ids:
-            await session.scalar(query(id))  # expect APL202
+            await session.scalar(select(User).where(User.id == id))  # expect APL202
     for id in ids:
         await request.state.redis.get(id)  # expect APL206
 
@@ -948,6 +949,26 @@ async def aiohttp(request: web.Request, ids):
     async with request.app["pool"].acquire() as conn:
         for id in ids:
             await conn.fetchrow("select 1 where id = $1", id)  # expect APL201
+""",
+    "a function that is handed to itself": """\
+### app.py
+import time
+from functools import partial
+
+def run(func):
+    return func()
+
+def other(func):
+    return func()
+
+async def main():
+    run(partial(run, print))
+    run(partial(run, partial(other, run)))
+    other(partial(run, time.sleep))
+    run(nap)  # expect APL101
+
+def nap():
+    time.sleep(1)
 """,
 }
 

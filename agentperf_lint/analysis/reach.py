@@ -160,6 +160,7 @@ class Reach:
         self._depths: dict[Family, dict[int, int]] = {"blocking": {}, "loop": {}}
         self._constructors: dict[int, list[int]] = {}
         self._called: dict[int, dict[int, set[str]]] = {}
+        self._passing: set[int] = set()  # functions whose handed over functions are being looked at
         self._changed: dict[int, set[int]] = {}
         self._aliases: dict[str, set[str]] = defaultdict(set)
         self._subclasses: dict[str, set[str]] = defaultdict(set)
@@ -496,7 +497,19 @@ class Reach:
                 yield from self._passed_edges(key, function, index, use, caller)
 
     def _passed_edges(self, key: int, function: Function, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
-        """Functions handed to a project function that calls its parameters."""
+        """Functions handed to a project function that calls its parameters.
+
+        `run(partial(run, f))` hands over what is being looked at.
+        """
+        if key in self._passing:
+            return
+        self._passing.add(key)
+        try:
+            yield from self._edges_passed_to(key, function, index, use, caller)
+        finally:
+            self._passing.discard(key)
+
+    def _edges_passed_to(self, key: int, function: Function, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         file = self.files[caller >> SCOPE_BITS]
         callee = self.resolver.file_of(key)
         scope = self.resolver.scope(key)
@@ -507,7 +520,7 @@ class Reach:
                 continue
             ref = self._argument(file, use.ref, position - shift, param.name) if position >= shift else 0
             for value in self.resolver.values(file, ref) if ref else NONE:
-                if isinstance(value, (Function, Partial)) and not (isinstance(value, Function) and value.key == key):
+                if isinstance(value, (Function, Partial)):
                     yield from self._run_edges(value, file, index, use, caller)
 
     def _called_parameters(self, file: LoadedFile, scope: int) -> set[str]:

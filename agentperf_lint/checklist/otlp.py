@@ -22,6 +22,7 @@ from agentperf_runtime.statements import cleaned
 TOOL = "OpenTelemetry"
 
 _KINDS: tuple[SpanKind, ...] = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
+_KINDS_BY_NAME: dict[str, SpanKind] = {kind: kind for kind in _KINDS}
 _ERROR = 2
 _FAILED_STATUS = 400
 _OUTERMOST = frozenset({"SERVER", "CONSUMER"})
@@ -295,8 +296,7 @@ def _kind(span: _Span) -> SpanKind:
     """The kind, which may be a number or a name such as SPAN_KIND_CLIENT."""
     if isinstance(span.kind, int):
         return _KINDS[span.kind] if 0 <= span.kind < len(_KINDS) else "INTERNAL"
-    name = span.kind.removeprefix("SPAN_KIND_")
-    return next((each for each in _KINDS if each == name), "INTERNAL")
+    return _KINDS_BY_NAME.get(span.kind.removeprefix("SPAN_KIND_"), "INTERNAL")
 
 
 def _failed(span: _Span) -> bool:
