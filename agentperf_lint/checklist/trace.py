@@ -307,10 +307,14 @@ def is_failure(outcome: int) -> bool:
 
 def read_traces(files: Sequence[str]) -> Trace:
     """Reads `files` and the siblings that other processes wrote beside them. Raises `TraceError`."""
+    from agentperf_lint.checklist.http_paths import find_values
+
     trace = Trace()
     with _without_collector():
         for path in _with_siblings(files):
             pieces, notes = _read(path)
+            for piece in pieces:
+                find_values(piece)
             trace.pieces.extend(pieces)
             trace.notes.extend(notes)
     trace.notes.extend(_told(trace))

@@ -762,3 +762,39 @@ def test_processes_are_judged_by_themselves_and_added_up(tmp_path, app):
     checklist = build_checklist(read_traces([str(tmp_path / "t")]), TraceSettings())
     (item,) = checklist.items
     assert (item.operations, item.roots, checklist.summary.processes) == (16, 2, 2)
+
+
+RATES = """
+async def rate(client, code):
+    return await client.get(f"http://api/rates/{code}")  # call
+
+async def rates(client, codes):
+    return [await rate(client, code) for code in codes]  # loop
+"""
+CODES = ("USD", "EUR", "GBP", "CHF", "SEK", "NOK", "PLN", "CZK")
+
+
+def test_words_that_vary_in_a_path_are_elements(tmp_path):
+    app = App(tmp_path, RATES)
+    frames = app.frame("call", "rate"), app.frame("loop", "rates")
+    trace = TraceBuilder()
+    for number, code in enumerate(CODES):
+        trace.op("http", f"GET http://api/rates/{code}", *frames, params=number + 1)
+    (item,) = items_of(tmp_path, trace)
+    assert (item.operations, item.loop.line) == (8, app.line("loop"))
+    assert item.evidence[0].statement == "GET http://api/rates/{}"
+
+
+def test_a_few_resources_and_what_a_helper_asks_for_others_are_none(tmp_path):
+    lines = "".join(f"    await rate(client, 'a')  # {code}\n" for code in CODES)
+    app = App(tmp_path, f"{RATES}\nasync def page(client):\n{lines}")
+    few, helper = TraceBuilder(), TraceBuilder()
+    for number, code in enumerate(CODES[:5]):
+        few.op(
+            "http", f"GET http://api/{code}", app.frame("call", "rate"), app.frame("loop", "rates"), params=number + 1
+        )
+    for number, code in enumerate(CODES):
+        frames = app.frame("call", "rate"), app.frame(code, "page")
+        helper.op("http", f"GET http://api/{code}", *frames, params=number + 1)
+    assert items_of(tmp_path, few) == []
+    assert items_of(tmp_path, helper) == []
