@@ -40,6 +40,8 @@ def _sql(relation: str, orm: str, is_write: bool) -> str:
     if relation:
         attribute = relation.rpartition(".")[2]
         if orm == "django":
+            if attribute.endswith("_set"):  # a key from the other side, which select_related() does not follow
+                return f'load them with the rows: prefetch_related("{attribute}"), or annotate() what is counted'
             return f'load it with the rows: select_related("{attribute}"), or prefetch_related("{attribute}") for many'
         if orm == "tortoise":
             return f'load it with the rows: prefetch_related("{attribute}")'

@@ -146,6 +146,13 @@ def test_remedies_speak_the_language_of_the_orm(tmp_path, app, library, remedy):
     assert remedy in item.remedy
 
 
+def test_a_key_from_the_other_side_is_prefetched(tmp_path, app):
+    trace = repeated(9, app.frame("call", "report"), relation="Author.book_set", library="django.db")
+    (item,) = items_of(tmp_path, trace)
+    assert 'prefetch_related("book_set")' in item.remedy
+    assert 'select_related("book_set")' not in item.remedy
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "remedy"),
     [
