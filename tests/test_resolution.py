@@ -66,6 +66,25 @@ from tools import *
 async def f():
     run(["ls"])  # expect APL105
 """,
+    "a name for a subscripted class that is written like a function": """
+### base.py
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+SessionType = scoped_session[Session]
+Maker = sessionmaker[Session]
+### app.py
+from typing import ClassVar
+from sqlalchemy import select
+from base import Maker, SessionType
+class Trade:
+    session: ClassVar[SessionType]
+    @staticmethod
+    def all():
+        return Trade.session.scalars(select(1)).all()
+async def f(maker: Maker):
+    Trade.all()  # expect APL107
+    with maker() as session:
+        session.scalar(select(1))  # expect APL107
+""",
     "an annotation that leaves the type to the value": """
 ### app.py
 import asyncio

@@ -641,8 +641,11 @@ class Resolver:
             return self._returned(called, value, file, args) if called is not None else NONE
         if last in _RELATION_FIELDS and args:
             return (External(name, True, self._held_by(file, args[0])),)
-        is_class = _is_class_name(name) or name in self.catalogue.bases
-        return (External(name if is_class else f"{name}()", True),)
+        return (External(name if self._is_class(name) else f"{name}()", True),)
+
+    def _is_class(self, name: str) -> bool:
+        """Whether the external name is one of a class: `scoped_session` is, though written like a function."""
+        return _is_class_name(name) or name in self.catalogue.bases
 
     def _special_call(self, name: str, last: str, file: LoadedFile, args: Seq[int]) -> Values | None:
         if not args:
@@ -773,7 +776,8 @@ class Resolver:
         if isinstance(value, Sequence):
             return value.elements
         if isinstance(value, External):
-            if value.instance or not _is_class_name(value.name):
+            is_class = self._is_class(value.name) or self.catalogue.returns_of(f"{value.name}.__call__") is not None
+            if value.instance or not is_class:
                 return value.elements or (External(f"{value.name}.[]", False),)
             return (Alias(file.index, ref),)
         if isinstance(value, Class):
