@@ -66,6 +66,8 @@ _SAME_AS_ARGUMENT = frozenset(
         "builtins.max builtins.min"
     ).split()
 )
+_EXIT_STACKS = frozenset({"contextlib.ExitStack", "contextlib.AsyncExitStack"})
+_ENTERS = {"enter_context": "__enter__", "enter_async_context": "__aenter__"}
 _DEPENDS = frozenset(
     {"fastapi.Depends", "fastapi.Security", "fastapi.params.Depends", "faststream.Depends", "taskiq.TaskiqDepends"}
 )
@@ -619,6 +621,8 @@ class Resolver:
             special = self._special_call(name, last, file, args)
             if special is not None:
                 return special
+        if owner in _EXIT_STACKS and last in _ENTERS and args:
+            return self._join(self._entered(v, _ENTERS[last]) for v in self.values(file, args[0]))
         if owner in ("builtins.list", "builtins.dict") and value.elements:
             return (
                 (Sequence(value.elements),)

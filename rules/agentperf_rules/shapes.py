@@ -47,6 +47,7 @@ _STARTERS = frozenset(
         "add_task",
     }
 )  # fmt: skip
+_STARTS_ONE = frozenset({"create_task", "ensure_future"})
 _MAPPERS = frozenset({"map", "starmap", "filter", "imap", "amap", "imap_unordered"})
 _KEYED = frozenset({"sorted", "min", "max"})
 _PASS_THROUGH = frozenset(
@@ -241,10 +242,10 @@ def is_fan_out(path: tuple[cst.CSTNode, ...], function: cst.FunctionDef | None) 
     """Whether the call is handed over to be run together with its siblings, as in `gather(*[f(x) for x in xs])`."""
     if len(path) > 1 and isinstance(path[1], cst.Await):
         return False
-    for child, parent in pairwise(path):
+    for (child, parent), above in zip(pairwise(path), (*path[2:], None)):
         if isinstance(parent, cst.Call) and child is not parent.func:
             if last_name(parent.func) in _STARTERS:
-                return True
+                return not (isinstance(above, cst.Await) and last_name(parent.func) in _STARTS_ONE)
             if last_name(parent.func) in {"append", "add"} and isinstance(parent.func, cst.Attribute):
                 return _is_started(target_names(parent.func.value), function)
         if isinstance(parent, cst.Assign) and isinstance(parent.value, cst.BaseComp):
