@@ -782,6 +782,62 @@ async def f(client, db, keys):
         tasks.append(asyncio.create_task(row(db, key)))  # expect APL208
     await asyncio.wait(tasks)
 """,
+    "a method that a subclass makes async": """
+### app.py
+import inspect
+class Manager:
+    def save(self, path):
+        open(path, "w").close()
+    def load(self, path):
+        return open(path).read()
+class AsyncManager(Manager):
+    async def save(self, path):
+        pass
+async def ensure_async(value):
+    return await value if inspect.isawaitable(value) else value
+async def f(manager: Manager, path):
+    await ensure_async(manager.save(path))
+    await ensure_async(manager.load(path))  # expect APL103
+    manager.save(path)  # expect APL103
+""",
+    "a property of one class, an attribute of the other": """
+### app.py
+import requests
+class Agent:
+    def __init__(self, name: str):
+        self.name = name
+    @property
+    def card(self):
+        return open(self.name).read()
+class Remote:
+    @property
+    def name(self) -> str:
+        return requests.get("https://x").text
+    @property
+    def card(self):
+        return requests.get("https://x").text
+async def f(agent: Agent | Remote, remote: Remote):
+    print(agent.name)
+    print(agent.card)  # expect APL102
+    print(remote.name)  # expect APL102
+""",
+    "a surer sink behind one that is only possible": """
+### app.py
+import time
+def read(path, again):
+    if again:
+        poll(path)
+    return open(path).read()
+def poll(path):
+    if path:
+        pause()
+def pause():
+    time.sleep(1)
+def load(path, again):
+    return read(path, again)
+async def f(path, again):
+    load(path, again)  # expect APL103
+""",
     "two parameters decide, each for its own sink": """
 ### app.py
 import time

@@ -410,9 +410,21 @@ class Reach:
         if any(edge.callee >= 0 and edge.sync is not awaited for edge in edges):
             edges = [edge for edge in edges if edge.callee < 0 or edge.sync is not awaited]
         for edge in edges:
-            if awaited and edge.callee >= 0 and edge.sync and not self._gives_awaitable(edge.callee):
-                continue
+            if edge.callee >= 0 and edge.sync:
+                if awaited and not self._gives_awaitable(edge.callee):
+                    continue
+                if use.flags & f.HANDED_ON and self._is_async_elsewhere(edge.callee):
+                    continue
             yield edge
+
+    def _is_async_elsewhere(self, key: int) -> bool:
+        """Whether a subclass has an async method in its place: `await ensure_async(manager.save(x))` takes both."""
+        owner = self.resolver.owner(key)
+        if owner < 0:
+            return False
+        name = self.resolver.scope(key).name
+        twins = (value for cls in self._all_subclasses(owner) for value in self.resolver.lookup(cls, name))
+        return any(isinstance(value, Function) and self.resolver.kind(value.key) is Kind.ASYNC for value in twins)
 
     def _namesakes(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         """Methods of the project with the distinctive name that is called on a receiver of unknown type."""
@@ -766,17 +778,29 @@ class Reach:
     def _attribute_edges(self, file: LoadedFile, ref: int, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         """Reading the attribute `ref`: a property of a project class, or a relation of a model."""
         name, base = file.text(ref), file.bases[ref]
-        for value in self.resolver.values(file, base):
+        values = self.resolver.values(file, base)
+        for value in values:
             if not isinstance(value, Instance):
                 continue
             for found in self.resolver.lookup(value.key, name):
                 if isinstance(found, Function) and self.resolver.kind(found.key) is Kind.PROPERTY:
+                    # Where other classes keep it in an attribute, what this one does is the exception.
+                    sure: Confidence = "definite" if len(values) == 1 or self._are_properties(values, name) else "possible"
                     yield from self._function_edges(
-                        Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,)
+                        Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,), confidence=sure
                     )
             if name in self._relations and use.loop >= 0 and self._is_lazy_relation(file, base, value, name):
                 relation = f"{self.resolver.scope(value.key).name}.{name}"
                 yield self._sink(self._relation_of(value), relation, index, use, caller)._replace(code="APL203")
+
+    def _are_properties(self, values: Values, name: str) -> bool:
+        """Whether all that can have the attribute compute it."""
+        held = [self.resolver.lookup(value.key, name) for value in values if isinstance(value, Instance)]
+        return all(
+            isinstance(each, Function) and self.resolver.kind(each.key) is Kind.PROPERTY
+            for found in held
+            for each in found
+        )
 
     def _relation_of(self, row: Instance) -> Sink:
         if self.resolver.derives(row.key, MODEL):
