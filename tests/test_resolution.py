@@ -838,6 +838,43 @@ def load(path, again):
 async def f(path, again):
     load(path, again)  # expect APL103
 """,
+    "an object that an application keeps in its state": """
+### app.py
+from aiohttp import web
+from fastapi import FastAPI, Request
+app = FastAPI()
+async def f(request: Request, keys):
+    async with request.app.state.db() as session:
+        for key in keys:
+            await session.scalar(build(key))  # expect APL202
+    for trigger_id in keys:
+        await app.state.pool.fetchrow("select 1 where id = $1", trigger_id)  # expect APL201
+async def g(request: web.Request, keys):
+    for key in keys:
+        await request.app["db"].fetchrow("select 1 where id = $1", key)  # expect APL201
+""",
+    "a function inside another is no step of its own": """
+### db.py
+import asyncpg
+class Pool:
+    def __init__(self, pool: asyncpg.Pool):
+        self.pool = pool
+    async def run(self, query, key):
+        async def work():
+            return await self.execute(query, key)
+        return await work()
+    async def execute(self, query, key):
+        return await self.pool.fetchrow(query, key)
+    async def select(self, table, key):
+        return await self.run(f"select * from {table} where id = $1", key)
+### app.py
+from db import Pool
+async def user(pool: Pool, key):
+    return await pool.select("users", key)
+async def f(pool: Pool, keys):
+    for key in keys:
+        await user(pool, key)  # expect APL201
+""",
     "two parameters decide, each for its own sink": """
 ### app.py
 import time

@@ -7,6 +7,7 @@ answered (an import cycle, a recursive function) is answered with "unknown".
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Seq
 from enum import Enum
@@ -75,6 +76,9 @@ _SENDS_TASK = frozenset({"delay", "apply_async"})
 _TASKS = frozenset({"task", "shared_task"})  # decorators that make a function a task of celery
 _MANAGERS = frozenset({"objects", "_default_manager", "_base_manager"})
 EAGER = ("select_related", "prefetch_related", "options")
+
+# Where web frameworks let an application keep objects of its own, which may be anything.
+_KEEPS_OBJECTS = re.compile(r"(?:fastapi|starlette|litestar|sanic|quart|flask|aiohttp\.web)\.(?:.*\.)?(?:app|ctx|g|state)$")
 
 _ONE_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
 _RELATION_FIELDS = _ONE_RELATIONS | {"ManyToManyField"}
@@ -445,6 +449,8 @@ class Resolver:
         return NONE
 
     def _external_attribute(self, value: External, name: str) -> Values:
+        if _KEEPS_OBJECTS.match(value.name):
+            return NONE
         if name in _MANAGERS and not value.instance and self._is_foreign_class(value.name):
             return (External(MANAGER, True, (External(value.name, True),)),)  # a model of another distribution
         key = (value.name, value.instance, name)
@@ -780,6 +786,8 @@ class Resolver:
         if isinstance(value, Sequence):
             return value.elements
         if isinstance(value, External):
+            if _KEEPS_OBJECTS.match(value.name):
+                return NONE
             is_class = self._is_class(value.name) or self.catalogue.returns_of(f"{value.name}.__call__") is not None
             if value.instance or not is_class:
                 return value.elements or (External(f"{value.name}.[]", False),)

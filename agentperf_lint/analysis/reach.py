@@ -50,6 +50,7 @@ MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a f
 MAX_SURE_HELPERS = 5  # ... unless every call on the way always runs: then so many
 MAX_BRANCHES = 2  # conditional calls on the way; with more, the sink is rarely reached
 MAX_DEPTH = 1_000_000
+_SCOPE = (1 << SCOPE_BITS) - 1  # the part of a key that is the scope
 _FAMILIES: tuple[Family, ...] = ("blocking", "loop")
 _REACH: dict[Family, int] = {"blocking": MAX_SURE_HELPERS, "loop": MAX_LOOP_HOPS}  # calls
 _UNLIMITED: dict[Family, int] = {"blocking": MAX_DEPTH, "loop": MAX_LOOP_HOPS}
@@ -284,7 +285,7 @@ class Reach:
         for family in _FAMILIES:
             depth = self._depths[family].get(edge.callee)
             if depth is not None and (edge.sync or family == "loop"):
-                self._affect(edge.caller, depth + 1, family)
+                self._affect(edge.caller, depth + self._hops(edge), family)
 
     def _affect(self, key: int, depth: int, family: Family) -> None:
         """`key` blocks or queries within `depth` calls: the names under which it runs become interesting.
@@ -302,7 +303,14 @@ class Reach:
             if depth > self._reach[family] or (family == "blocking" and self.resolver.scope(key).flags & f.ASYNC):
                 continue
             self._want_callers(key)
-            waiting.extend((edge.caller, depth + 1) for edge in self.into.get(key, ()) if edge.sync or family == "loop")
+            callers = (edge for edge in self.into.get(key, ()) if edge.sync or family == "loop")
+            waiting.extend((edge.caller, depth + self._hops(edge)) for edge in callers)
+
+    def _hops(self, edge: Edge) -> int:
+        """How much farther from the sink the caller is: a function defined inside it is a part of it."""
+        scopes = self.files[edge.file].facts.scopes
+        inside = edge.callee >> SCOPE_BITS == edge.file
+        return 0 if inside and scopes[edge.callee & _SCOPE].parent == edge.caller & _SCOPE else 1
 
     def _want_callers(self, key: int) -> None:
         scope = self.resolver.scope(key)
@@ -909,7 +917,7 @@ class Reach:
         branches = effect.branches + self._branches(edge)
         if self._is_far(effect, branches) or self._says_little(edge, effect):
             weaker = "possible"
-        return Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches)
+        return Effect(effect.sink, effect.name, weaker, effect.depth + self._hops(edge), edge, effect, branches)
 
     def _met(self, edge: Edge, effect: Effect, family: Family, effects: dict[int, Effect]) -> Effect | None:
         """What the callee does when it is called as `edge` does: `effect`, another one, or nothing."""

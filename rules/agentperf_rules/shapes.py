@@ -123,6 +123,7 @@ _BEFORE_IDENTIFIER = re.compile(
 )
 _ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update", "delete", "count"})
 _CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
+_IDENTIFIES = re.compile(r"_(?:id|uuid|pk)s?\d?$", re.IGNORECASE)  # a row of its own kind: `trigger_id`
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
 
 
@@ -488,7 +489,7 @@ class LoopJudge:
         """DDL, a script's statements one after the other, or one table after the other."""
         if self.suspect.sink_kind not in {"database", "orm"} or not isinstance(self.node, cst.Call):
             return False
-        if self._target_words() & _STATEMENTS:
+        if any(words(name) & _STATEMENTS and not _IDENTIFIES.search(name) for name in self.loop.targets):
             return True
         tainted = self._tainted(self.loop.targets)
         for call in (part for part in walk(self.node) if isinstance(part, cst.Call)):
