@@ -66,6 +66,25 @@ from tools import *
 async def f():
     run(["ls"])  # expect APL105
 """,
+    "a name for a subscripted class that is written like a function": """
+### base.py
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
+SessionType = scoped_session[Session]
+Maker = sessionmaker[Session]
+### app.py
+from typing import ClassVar
+from sqlalchemy import select
+from base import Maker, SessionType
+class Trade:
+    session: ClassVar[SessionType]
+    @staticmethod
+    def all():
+        return Trade.session.scalars(select(1)).all()
+async def f(maker: Maker):
+    Trade.all()  # expect APL107
+    with maker() as session:
+        session.scalar(select(1))  # expect APL107
+""",
     "an annotation that leaves the type to the value": """
 ### app.py
 import asyncio
@@ -636,6 +655,226 @@ async def f(path, rest, options):
     Document(*rest)  # expect APL103
     Document("a", **options)  # expect APL103
 """,
+    "a switch that keeps the call from the sink": """
+### app.py
+import requests, time
+def get(key, local_only=False):
+    if local_only:
+        return None
+    return requests.get(key)
+def load(key, *, fresh=False, wait=True):
+    if fresh and key:
+        requests.get(key)
+    if not wait:
+        return
+    time.sleep(1)
+def other(key, quiet=True):
+    quiet or print(key)
+    if quiet is not False:
+        quiet = key
+    if quiet:
+        time.sleep(1)
+class Engine:
+    def tables(self, details=True): ...
+class Redshift(Engine):
+    def tables(self, details=True):
+        for name in ("a", "b"):
+            if not details:
+                continue
+            time.sleep(1)
+async def f(key, flag, engine: Engine):
+    get(key, True)
+    get(key, local_only=True)
+    get(key, local_only=flag)  # expect APL102
+    get(key)  # expect APL102
+    load(key, wait=False)
+    load(key)  # expect APL101
+    load(key, wait=False, fresh=True)  # expect APL102
+    load(key, wait=flag)  # expect APL101
+    other(key, quiet=False)  # expect APL101
+    engine.tables(details=False)
+    engine.tables()  # expect APL101
+""",
+    "what an early return spares": """
+### app.py
+import requests
+def fetch(url, session=None):
+    if session is not None:
+        return session
+    return requests.get(url)
+def both(url, session=None, cache=None):
+    if session is None or cache is None:
+        return requests.get(url)
+    return session
+async def f(url, session):
+    fetch(url, session)
+    fetch(url)  # expect APL102
+    both(url, session, {})  # expect APL102
+    both(url)  # expect APL102
+""",
+    "a context manager that a stack enters": """
+### app.py
+import contextlib, sqlite3
+import httpx
+@contextlib.contextmanager
+def place(path):
+    open(path).close()
+    yield sqlite3.connect(path)
+@contextlib.asynccontextmanager
+async def client():
+    yield httpx.Client(transport=None)
+class Holder:
+    def __init__(self):
+        self.stack = contextlib.ExitStack()
+    def take(self, path):
+        return self.stack.enter_context(place(path))
+async def f(holder: Holder):
+    connection = holder.take("x")  # expect APL103
+    connection.execute("select 1")  # expect APL106
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(place("y"))  # expect APL103
+        held = await stack.enter_async_context(client())
+        held.get("https://x")  # expect APL102
+""",
+    "an address in numbers asks nobody": """
+### app.py
+import socket
+NUMERIC = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+def name(address):
+    return socket.getnameinfo(address, socket.NI_NUMERICHOST)[0]
+async def f(host, address):
+    name(address)
+    socket.getaddrinfo(host, 80, flags=NUMERIC)
+    socket.getaddrinfo(host, 80, flags=socket.AI_PASSIVE)  # expect APL111
+    socket.getnameinfo(address, 0)  # expect APL111
+""",
+    "a client that loads no certificates": """
+### app.py
+import ssl
+import httpx
+CONTEXT = ssl.create_default_context()
+async def f(transport, verify):
+    httpx.AsyncClient(transport=transport)
+    httpx.AsyncClient(verify=CONTEXT)
+    httpx.AsyncClient(verify=verify)  # expect APL115
+""",
+    "handed on to what is awaited, or awaited by its name": """
+### app.py
+import asyncio
+import asyncpg, httpx
+async def page(client: httpx.AsyncClient, url):
+    return await client.get(url)
+async def row(db: asyncpg.Connection, key):
+    return await db.fetchrow("select 1 where id = $1", key)
+async def guarded(work):
+    return await work
+async def f(client, db, keys):
+    for key in keys:
+        await asyncio.wait_for(page(client, key), 3)  # expect APL204
+        await guarded(asyncio.shield(row(db, key)))  # expect APL201
+        work = row(db, key)  # expect APL201
+        await work
+        await asyncio.create_task(page(client, key))  # expect APL204
+    await asyncio.gather(*[page(client, key) for key in keys])
+    await asyncio.gather(*[row(db, key) for key in keys])  # expect APL208
+    tasks = []
+    for key in keys:
+        tasks.append(asyncio.create_task(row(db, key)))  # expect APL208
+    await asyncio.wait(tasks)
+""",
+    "a method that a subclass makes async": """
+### app.py
+import inspect
+class Manager:
+    def save(self, path):
+        open(path, "w").close()
+    def load(self, path):
+        return open(path).read()
+class AsyncManager(Manager):
+    async def save(self, path):
+        pass
+async def ensure_async(value):
+    return await value if inspect.isawaitable(value) else value
+async def f(manager: Manager, path):
+    await ensure_async(manager.save(path))
+    await ensure_async(manager.load(path))  # expect APL103
+    manager.save(path)  # expect APL103
+""",
+    "a property of one class, an attribute of the other": """
+### app.py
+import requests
+class Agent:
+    def __init__(self, name: str):
+        self.name = name
+    @property
+    def card(self):
+        return open(self.name).read()
+class Remote:
+    @property
+    def name(self) -> str:
+        return requests.get("https://x").text
+    @property
+    def card(self):
+        return requests.get("https://x").text
+async def f(agent: Agent | Remote, remote: Remote):
+    print(agent.name)
+    print(agent.card)  # expect APL102
+    print(remote.name)  # expect APL102
+""",
+    "a surer sink behind one that is only possible": """
+### app.py
+import time
+def read(path, again):
+    if again:
+        poll(path)
+    return open(path).read()
+def poll(path):
+    if path:
+        pause()
+def pause():
+    time.sleep(1)
+def load(path, again):
+    return read(path, again)
+async def f(path, again):
+    load(path, again)  # expect APL103
+""",
+    "an object that an application keeps in its state": """
+### app.py
+from aiohttp import web
+from fastapi import FastAPI, Request
+app = FastAPI()
+async def f(request: Request, keys):
+    async with request.app.state.db() as session:
+        for key in keys:
+            await session.scalar(build(key))  # expect APL202
+    for trigger_id in keys:
+        await app.state.pool.fetchrow("select 1 where id = $1", trigger_id)  # expect APL201
+async def g(request: web.Request, keys):
+    for key in keys:
+        await request.app["db"].fetchrow("select 1 where id = $1", key)  # expect APL201
+""",
+    "a function inside another is no step of its own": """
+### db.py
+import asyncpg
+class Pool:
+    def __init__(self, pool: asyncpg.Pool):
+        self.pool = pool
+    async def run(self, query, key):
+        async def work():
+            return await self.execute(query, key)
+        return await work()
+    async def execute(self, query, key):
+        return await self.pool.fetchrow(query, key)
+    async def select(self, table, key):
+        return await self.run(f"select * from {table} where id = $1", key)
+### app.py
+from db import Pool
+async def user(pool: Pool, key):
+    return await pool.select("users", key)
+async def f(pool: Pool, keys):
+    for key in keys:
+        await user(pool, key)  # expect APL201
+""",
     "two parameters decide, each for its own sink": """
 ### app.py
 import time
@@ -704,15 +943,29 @@ def with_session(function):
             session = requests.get("http://session")
         return function(*args, session=session, **kwargs)
     return wrapper
+def provided(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        if "session" in kwargs or len(args) > 1:
+            return function(*args, **kwargs)
+        session = requests.get("http://session")
+        return function(*args, session=session, **kwargs)
+    return wrapper
 class Shop:
     @audited("price")
     def price(self):
         return 1
+    @provided
+    def shelf(self, session):
+        return session
     @with_session
     def stock(self, session=None):
         return session
     async def f(self, session):
         self.stock(session=session)
+        self.shelf(session=session)
+        self.shelf()  # expect APL102
+        self.shelf(session)
         return self.price()  # expect APL102
 """,
     "a task that is sent and waited for": """
@@ -901,31 +1154,6 @@ async def f(numbers):
     for number in numbers:
         await asyncio.to_thread(fetch, number)  # expect APL204
     await asyncio.gather(*(asyncio.to_thread(fetch, number) for number in numbers))
-""",
-    "what may be a coroutine function's": """\
-### app.py
-import inspect
-import os
-
-async def ensure_async(value):
-    return await value if inspect.isawaitable(value) else value
-
-class Manager:
-    def delete(self, path):
-        os.unlink(path)
-
-class Handler:
-    def __init__(self, manager: Manager):
-        self.manager = manager
-
-    async def either(self, path):
-        await ensure_async(self.manager.delete(path))
-
-    async def plain(self, path):
-        self.manager.delete(path)  # expect APL104
-
-    async def direct(self, path):
-        await ensure_async(os.unlink(path))  # expect APL104
 """,
     "what applications keep in a framework's objects": """\
 ### app.py

@@ -34,10 +34,6 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 _SAFE_LENGTH = 2_000
 _MOST_NESTED = 250
 _LONGEST_UNKNOWN = 15_000
-_AWAITS_IF_AWAITABLE = re.compile(
-    r"_*(?:maybe_(?:await|async|future|coro\w*)|(?:ensure|force|as|to|make)_(?:async|await\w*|coro\w*)"
-    r"|await_(?:if|maybe)\w*|if_await\w*|resolve_maybe_await\w*)"
-)
 
 
 def confirm(path: str, source: bytes, suspects: Sequence[Suspect], rules: Mapping[str, Rule]) -> list[Finding]:
@@ -106,8 +102,6 @@ def _top_level(lines: list[str]) -> list[tuple[int, int]]:
 def _checked(excerpt: _Excerpt, suspect: Suspect, rule: Rule) -> Finding | None:
     place = excerpt.place(suspect)
     needs = rule.reads(suspect)
-    if rule.kind == "blocking" and len(suspect.chain) > 1 and excerpt.may_be_awaited(suspect):
-        suspect = msgspec.structs.replace(suspect, confidence="possible")
     if needs == "place":
         return rule.check(suspect, Shape(place))
     shape = excerpt.shape(suspect, place, needs)
@@ -181,26 +175,6 @@ class _Excerpt:
             (suspect.line, place.column - 1), (suspect.end_line, place.end_column - 1)
         )
         return None if placed is None else _shape(placed, place)
-
-    def may_be_awaited(self, suspect: Suspect) -> bool:
-        """Whether what the suspect's call returns is awaited if it can be: `await ensure_async(manager.delete(path))`.
-
-        The function that was found is one of several then, of which others are coroutine functions.
-        """
-        path = self._statements(suspect)
-        if not path:
-            return False
-        first, last = self.statement(suspect)
-        if not any(_AWAITS_IF_AWAITABLE.search(line) for line in self.lines[first - 1 : last]):
-            return False
-        place = suspect.line - self.offset, suspect.column
-        return any(
-            isinstance(node, ast.Await)
-            and isinstance(node.value, ast.Call)
-            and _AWAITS_IF_AWAITABLE.fullmatch(ast.unparse(node.value.func).rpartition(".")[2])
-            and any((arg.lineno, arg.col_offset) == place for arg in node.value.args)
-            for node in ast.walk(path[-1])
-        )
 
     def fix(self, suspect: Suspect, rule: Rule) -> Fix | None:
         """How to mend the suspect by an edit, if that is possible."""

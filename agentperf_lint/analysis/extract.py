@@ -47,6 +47,7 @@ ARGUMENTS_MATTER = frozenset(
     [
         "partial",
         "partialmethod",
+        "enter_async_context",
         "query",
         "select",
         "cast",
@@ -165,10 +166,12 @@ _HARMLESS = frozenset("str type hash object dir".split())
 _ITERATING = frozenset("list tuple set frozenset sorted sum any all max min dict next len filter map".split())
 _THREAD_QUESTIONS = frozenset({"get_ident", "current_thread", "get_native_id", "currentThread"})
 FAN_OUT = frozenset({"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait", "shield"})
+STARTS_ONE = frozenset({"create_task", "ensure_future", "shield"})  # awaited at once, they start nothing side by side
 
 _CHAINED = 1 << 16  # the expression is the left side of a longer chain, which records it
 
 _NO_REFS: tuple[int, ...] = ()
+_NO_SWITCHES: dict[str, bool] = {}
 
 
 _Node = tuple[int, int, str] | tuple[int, int, str, tuple[int, ...], tuple[tuple[str, int], ...]]
@@ -182,11 +185,13 @@ class _Frame:
         "branch",
         "deferred",
         "env",
+        "exited",
         "first_param",
         "globals",
         "guard",
         "index",
         "kept",
+        "keywords",
         "kind",
         "loaded",
         "loop",
@@ -197,6 +202,7 @@ class _Frame:
         "scope",
         "seen",
         "selected",
+        "switches",
     )
 
     def __init__(self, kind: int, index: int, scope: f.Scope, parent: _Frame | None) -> None:
@@ -214,6 +220,9 @@ class _Frame:
         self.selected = 0
         self.kept = 0
         self.guard = ""
+        self.exited = False
+        self.switches: dict[str, bool] = _NO_SWITCHES
+        self.keywords = ""  # the name of `**keywords`
         self.recording = kind in (f.FUNCTION, f.LAMBDA)
         self.globals: set[str] = set()
         self.first_param = ""
@@ -396,6 +405,8 @@ class Extractor:
             flags |= f.SELECTED
         if frame.kept:
             flags |= f.KEPT
+        if frame.exited:
+            flags |= f.AFTER_EXIT
         strings = self.string_index
         self.uses += (
             frame.index,
@@ -656,11 +667,14 @@ class Extractor:
             return self._super()
         if terminal == "getattr" and len(node.args) >= 2 and isinstance(node.args[1], ast.Constant):
             return self.ref(f.ATTR, self.ex(node.args[0], _CHAINED), _head(str(node.args[1].value)))
-        fans_out = terminal in FAN_OUT
+        waited_for = flags & (f.AWAITED | f.HANDED_ON)
+        fans_out = terminal in FAN_OUT and not (waited_for and terminal in STARTS_ONE)
         if fans_out:
             self.fan_out += 1
         kept = terminal is not None and (terminal in ARGUMENTS_MATTER or terminal in self.terminal_names)
-        args, keywords = self._arguments(node, kept)
+        args, keywords = self._arguments(
+            node, kept, f.PASSED | f.HANDED_ON if waited_for and not fans_out else f.PASSED
+        )
         if fans_out:
             self.fan_out -= 1
         if not kept and not self._passes_function(args, keywords):
@@ -687,15 +701,15 @@ class Extractor:
             return True
         return keywords is not None and any(nodes[ref][0] == f.DEF for ref in keywords.values())
 
-    def _arguments(self, node: ast.Call, kept: bool) -> tuple[Sequence[int], dict[str, int] | None]:
+    def _arguments(self, node: ast.Call, kept: bool, flags: int) -> tuple[Sequence[int], dict[str, int] | None]:
         """References of the arguments; string constants keep their start where the call is of interest (`kept`)."""
         args = []
         for arg in node.args:
-            ref = _EXPRESSIONS[type(arg)](self, arg, f.PASSED)
+            ref = _EXPRESSIONS[type(arg)](self, arg, flags)
             args.append(self._constant_text(arg, ref) if kept and ref == self.a_string else ref)
         keywords: dict[str, int] | None = None
         for keyword in node.keywords:
-            ref = _EXPRESSIONS[type(keyword.value)](self, keyword.value, f.PASSED)
+            ref = _EXPRESSIONS[type(keyword.value)](self, keyword.value, flags)
             if keyword.arg is not None and ref:
                 keywords = keywords or {}
                 keywords[keyword.arg] = (
@@ -743,18 +757,18 @@ class Extractor:
         refs = []
         for value in node.values:
             refs.append(_EXPRESSIONS[type(value)](self, value, flags))
-            if type(node.op) is ast.Or and type(value) is ast.Name:
-                frame.guard = self._guard_of("", value) or frame.guard
+            if type(value) is ast.Name:
+                frame.guard = _both(frame.guard, self._guard_of(value, given=type(node.op) is ast.And))
         frame.guard = guard
         return self.union(refs)
 
     def _x_ifexp(self, node: ast.IfExp, flags: int) -> int:
         _EXPRESSIONS[type(node.test)](self, node.test, f.CONSUMED)
         frame = self.frame
-        guard, frame_guard = self._none_guard(node.test), frame.guard
-        frame.guard = _guarded(guard, "+", frame_guard)
+        (met, unmet), frame_guard = self._guards(node.test), frame.guard
+        frame.guard = _both(frame_guard, met)
         first = _EXPRESSIONS[type(node.body)](self, node.body, flags)
-        frame.guard = _guarded(guard, "-", frame_guard)
+        frame.guard = _both(frame_guard, unmet)
         second = _EXPRESSIONS[type(node.orelse)](self, node.orelse, flags)
         frame.guard = frame_guard
         return self.union((first, second))
@@ -942,9 +956,11 @@ class Extractor:
     def body(self, statements: list[ast.stmt]) -> bool:
         """Walk statements; True when control cannot leave at the end."""
         ends = False
+        frame, guard = self.frame, self.frame.guard
         for statement in statements:
             if _STATEMENTS[type(statement)](self, statement):
                 ends = True
+        frame.guard = guard
         return ends
 
     def _s_expr(self, node: ast.Expr) -> bool:
@@ -1029,12 +1045,12 @@ class Extractor:
         narrowed = self._narrow(test)
         if elsewhere == "body":
             frame.recording = False
-        guard, frame_guard = self._none_guard(test), frame.guard
+        (met, unmet), frame_guard = self._guards(test), frame.guard
         frame.branch += 1
         frame.batch += batch
         frame.selected += selected
         frame.kept += kept < 0
-        frame.guard = _guarded(guard, "+", frame_guard)
+        frame.guard = _both(frame_guard, met)
         ends = self.body(node.body)
         frame.batch -= batch
         frame.selected -= selected
@@ -1044,9 +1060,11 @@ class Extractor:
             self._widen(narrowed, before, after)
         frame.recording = recording and elsewhere != "orelse"
         frame.env = before.copy() if node.orelse else before
-        frame.guard = _guarded(guard, "-", frame_guard)
+        frame.guard = _both(frame_guard, unmet)
         other_ends = self.body(node.orelse)
-        frame.guard = frame_guard
+        # What follows in the block runs only after the branch that does not leave it.
+        frame.guard = _both(frame_guard, unmet) if ends else _both(frame_guard, met) if other_ends else frame_guard
+        frame.exited = frame.exited or (ends and type(node.body[-1]) is ast.Return)
         frame.recording = recording and not (ends and elsewhere == "orelse")
         frame.branch -= 1
         if ends and kept > 0 and not frame.branch:
@@ -1056,31 +1074,45 @@ class Extractor:
         frame.env = after if other_ends else self._merge(after, frame.env)
         return False
 
-    def _none_guard(self, test: ast.expr) -> str:
-        """The parameter that is None in a branch of the condition: `+name` in the body, `-name` in the other."""
+    def _guards(self, test: ast.expr) -> tuple[str, str]:
+        """What `Use.guard` holds where the condition is met, and where it is not."""
         kind = type(test)
-        if kind is ast.BoolOp and type(test.op) is ast.And:  # type: ignore[attr-defined]
-            guards = [self._none_guard(value) for value in test.values]  # type: ignore[attr-defined]
-            return next((guard for guard in guards if guard[:1] == "+"), "")
-        if kind is ast.UnaryOp and type(test.op) is ast.Not and type(test.operand) is ast.Name:  # type: ignore[attr-defined]
-            return self._guard_of("+", test.operand)  # type: ignore[attr-defined]
         if kind is ast.Name:
-            return self._guard_of("-", test)
-        if kind is ast.Compare and len(test.ops) == 1 and type(test.left) is ast.Name:  # type: ignore[attr-defined]
-            compared, operator = test.comparators[0], type(test.ops[0])  # type: ignore[attr-defined]
-            if type(compared) is ast.Constant and compared.value is None and operator in (ast.Is, ast.IsNot):
-                return self._guard_of("+" if operator is ast.Is else "-", test.left)  # type: ignore[attr-defined]
-        return ""
+            return self._guard_of(test, given=True), self._guard_of(test, given=False)
+        if kind is ast.UnaryOp and type(test.op) is ast.Not:  # type: ignore[attr-defined]
+            met, unmet = self._guards(test.operand)  # type: ignore[attr-defined]
+            return unmet, met
+        if kind is ast.BoolOp:
+            parts = [self._guards(value) for value in test.values]  # type: ignore[attr-defined]
+            if type(test.op) is ast.And:  # type: ignore[attr-defined]
+                return _both(*(met for met, _ in parts)), ""
+            return "", _both(*(unmet for _, unmet in parts))
+        if kind is not ast.Compare or len(test.ops) != 1:  # type: ignore[attr-defined]
+            return "", ""
+        compared, operator = test.comparators[0], type(test.ops[0])  # type: ignore[attr-defined]
+        if operator in (ast.In, ast.NotIn) and type(compared) is ast.Name and compared.id == self.frame.keywords:
+            name = str(test.left.value) if type(test.left) is ast.Constant else ""  # type: ignore[attr-defined]
+            guards = (f"!{name}", name) if name else ("", "")
+            return guards if operator is ast.In else guards[::-1]
+        is_none = type(compared) is ast.Constant and compared.value is None and operator in (ast.Is, ast.IsNot)
+        if is_none and type(test.left) is ast.Name:  # type: ignore[attr-defined]
+            none, given = (self._guard_of(test.left, given=given) for given in (False, True))  # type: ignore[attr-defined]
+            return (none, given) if operator is ast.Is else (given, none)
+        return "", ""
 
-    def _guard_of(self, sign: str, node: Any) -> str:
+    def _guard_of(self, node: Any, *, given: bool) -> str:
+        """The part of `Use.guard` that says that the parameter called as `node` is given (or true), or is not."""
         frame = self.frame
         held = frame.env.get(node.id, 0)
         if self.nodes[held][:2] not in ((f.UNKNOWN, 0), (f.PARAM, frame.index)):
             return ""
+        sign = "!" if given else ""
+        if node.id in frame.switches:
+            return f"{sign}{node.id}={frame.switches[node.id]:d}" if held or node.id not in frame.env else ""
         # Only of a parameter that is None by default can one say that giving it decides.
         none = self._literal(type(None))
-        given = any(param.name == node.id and param.default == none for param in frame.scope.params)
-        return sign + str(node.id) if given else ""
+        decides = any(param.name == node.id and param.default == none for param in frame.scope.params)
+        return f"{sign}{node.id}" if decides else ""
 
     def _asks_what_is_kept(self, test: ast.expr) -> int:
         """-1 when nothing has been kept in a global yet where the body runs, 1 when something has been."""
@@ -1367,6 +1399,8 @@ class Extractor:
             enclosing = outer
             if enclosing.method_of is not None and enclosing.first_param not in frame.params:
                 frame.first_param, frame.method_of = enclosing.first_param, enclosing.method_of
+        frame.switches = _switches(node.args)
+        frame.keywords = node.args.kwarg.arg if node.args.kwarg is not None else ""
         self.frame = frame
         self.body(node.body)
         self._walk_deferred(frame)
@@ -1501,28 +1535,46 @@ def _is_modulo(node: ast.expr) -> bool:
     return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
 
 
-def _guarded(guard: str, sign: str, outer: str) -> str:
-    """`Use.guard` in the branch of a condition in which `sign` says that the parameter of `guard` is None."""
-    if not guard:
-        return outer
-    inner = guard[1:] if guard[0] == sign else f"!{guard[1:]}"
-    return f"{outer}&{inner}" if outer else inner
+def _both(*guards: str) -> str:
+    """`Use.guard` where all of `guards` hold."""
+    return "&".join(filter(None, guards))
+
+
+def _switches(arguments: ast.arguments) -> dict[str, bool]:
+    """The parameters that are True or False by default."""
+    defaults = [*arguments.defaults, *arguments.kw_defaults]
+    if not defaults:
+        return _NO_SWITCHES
+    positional = [*arguments.posonlyargs, *arguments.args]
+    names = [*positional[len(positional) - len(arguments.defaults) :], *arguments.kwonlyargs]
+    return {
+        name.arg: default.value
+        for name, default in zip(names, defaults)
+        if type(default) is ast.Constant and type(default.value) is bool
+    }
+
+
+_PASSED: dict[object, str] = {True: "t", False: "f", None: "_"}
 
 
 def _given(node: ast.Call) -> str:
     """What a call passes, as `Use.given` holds it."""
     if not node.args and not node.keywords:
         return ""
-    positions = "".join(
-        "*" if type(arg) is ast.Starred else "_" if type(arg) is ast.Constant and arg.value is None else "x"
-        for arg in node.args
-    )
-    names = ",".join(
-        keyword.arg or "**"
-        for keyword in node.keywords
-        if not (type(keyword.value) is ast.Constant and keyword.value.value is None)
-    )
-    return f"{positions}|{names}"
+    positions = "".join("*" if type(arg) is ast.Starred else _PASSED.get(_switched(arg), "x") for arg in node.args)
+    names = []
+    for keyword in node.keywords:
+        switched = _switched(keyword.value)
+        if switched is not None:
+            names.append(f"{keyword.arg}={switched:d}" if type(switched) is bool else keyword.arg or "**")
+    return f"{positions}|{','.join(names)}"
+
+
+def _switched(node: ast.expr) -> object:
+    """True, False or None where it is written out, "" for all else."""
+    if type(node) is not ast.Constant:
+        return ""
+    return node.value if node.value is None or type(node.value) is bool else ""
 
 
 def _asks_for_loop(body: list[ast.stmt]) -> bool:

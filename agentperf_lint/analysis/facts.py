@@ -61,6 +61,8 @@ CONDITIONAL = 256  # in a branch: an `if`, an `except`, a `case`
 SELECTED = 1024  # in a branch that one value of a text selects: `if backend == "sqlite"`
 KEPT = 2048  # runs once and is kept in a global: `if _table is None: _table = load()`
 NO_WAIT = 4096  # says so: `wait=False`, `block=False`, `blocking=False`
+HANDED_ON = 16384  # an argument of an awaited call that starts nothing side by side: `await wait_for(f(x), 1)`
+AFTER_EXIT = 8192  # a branch that returns stands before it in the function
 BATCHED = 512  # in a branch that is taken once per batch: `if n % size == 0`, `if len(rows) >= size`
 
 # Kinds of loop.
@@ -73,7 +75,8 @@ STORE_CALL = re.compile(
     r"(?:.*\.)?\w*(?:store|storage|repo|repository|dao)\."
     r"(?:get|find|fetch|load|read|list|count|lookup|save|create|insert|update|delete|remove|upsert|add|set)_\w+"
 )
-NO_WAIT_FLAGS = frozenset({"WNOHANG", "MSG_DONTWAIT", "LOCK_NB"})  # constants that make a call return at once
+# Constants that make a call return at once; for an address in numbers nobody is asked.
+NO_WAIT_FLAGS = frozenset({"WNOHANG", "MSG_DONTWAIT", "LOCK_NB", "AI_NUMERICHOST", "NI_NUMERICHOST"})
 SMALL_LOOP = 8  # elements; a loop over no more constants than this is not "one query per element"
 
 
@@ -83,8 +86,9 @@ class Use(NamedTuple):
     `terminal` and `written` are indices into the strings: the last name of what is called after locals
     were replaced ("" when several or none are possible), and the callee as the source has it. So are `guard`,
     the parameters of the function that are None when this runs (`!name`: that is not None; joined by `&`), and `given`,
-    the arguments: a character per position (`_` for None, `*` for unpacking), a `|`, and the names of those that are
-    not None (`**` for unpacking).
+    the arguments: a character per position (`_` for None, `t` and `f` for True and False, `*` for unpacking), a `|`,
+    and the names of those that are not None (`name=1` and `name=0` for True and False, `**` for unpacking).
+    A parameter that is a switch stands in `guard` with its default: `name=0` must be false, `!name=0` true.
     """
 
     scope: int

@@ -7,6 +7,7 @@ answered (an import cycle, a recursive function) is answered with "unknown".
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable
 from collections.abc import Sequence as Seq
 from enum import Enum
@@ -66,19 +67,21 @@ _SAME_AS_ARGUMENT = frozenset(
         "builtins.max builtins.min"
     ).split()
 )
+_EXIT_STACKS = frozenset({"contextlib.ExitStack", "contextlib.AsyncExitStack"})
+_ENTERS = {"enter_context": "__enter__", "enter_async_context": "__aenter__"}
 _DEPENDS = frozenset(
     {"fastapi.Depends", "fastapi.Security", "fastapi.params.Depends", "faststream.Depends", "taskiq.TaskiqDepends"}
 )
 _SENDS_TASK = frozenset({"delay", "apply_async"})
 _TASKS = frozenset({"task", "shared_task"})  # decorators that make a function a task of celery
 _MANAGERS = frozenset({"objects", "_default_manager", "_base_manager"})
-_BAGS = {
-    "state": frozenset({"fastapi", "litestar", "starlette"}),
-    "ctx": frozenset({"sanic"}),
-    "g": frozenset({"flask", "quart"}),
-}  # what applications hang onto a framework's objects, by the attribute and the framework
-_AIOHTTP_MAPPINGS = frozenset({"Application", "Request", "app", "config_dict"})
 EAGER = ("select_related", "prefetch_related", "options")
+
+# Where web frameworks let an application keep objects of its own, which may be anything.
+_KEEPS_OBJECTS = re.compile(
+    r"(?:fastapi|starlette|litestar|sanic|quart|flask|aiohttp\.web)\.(?:.*\.)?(?:app|ctx|g|state)$"
+)
+_KEEP_ITEMS = frozenset({"aiohttp.web.Application", "aiohttp.web.Request"})
 
 _ONE_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
 _RELATION_FIELDS = _ONE_RELATIONS | {"ManyToManyField"}
@@ -449,7 +452,7 @@ class Resolver:
         return NONE
 
     def _external_attribute(self, value: External, name: str) -> Values:
-        if _is_bag(value.name):
+        if _KEEPS_OBJECTS.match(value.name):
             return NONE
         if name in _MANAGERS and not value.instance and self._is_foreign_class(value.name):
             return (External(MANAGER, True, (External(value.name, True),)),)  # a model of another distribution
@@ -627,6 +630,8 @@ class Resolver:
             special = self._special_call(name, last, file, args)
             if special is not None:
                 return special
+        if owner in _EXIT_STACKS and last in _ENTERS and args:
+            return self._join(self._entered(v, _ENTERS[last]) for v in self.values(file, args[0]))
         if owner in ("builtins.list", "builtins.dict") and value.elements:
             return (
                 (Sequence(value.elements),)
@@ -649,8 +654,11 @@ class Resolver:
             return self._returned(called, value, file, args) if called is not None else NONE
         if last in _RELATION_FIELDS and args:
             return (External(name, True, self._held_by(file, args[0])),)
-        is_class = _is_class_name(name) or name in self.catalogue.bases
-        return (External(name if is_class else f"{name}()", True),)
+        return (External(name if self._is_class(name) else f"{name}()", True),)
+
+    def _is_class(self, name: str) -> bool:
+        """Whether the external name is one of a class: `scoped_session` is, though written like a function."""
+        return _is_class_name(name) or name in self.catalogue.bases
 
     def _special_call(self, name: str, last: str, file: LoadedFile, args: Seq[int]) -> Values | None:
         if not args:
@@ -781,9 +789,10 @@ class Resolver:
         if isinstance(value, Sequence):
             return value.elements
         if isinstance(value, External):
-            if value.name.startswith("aiohttp.web") and value.name.rpartition(".")[2] in _AIOHTTP_MAPPINGS:
+            if _KEEPS_OBJECTS.match(value.name) or value.name in _KEEP_ITEMS:
                 return NONE
-            if value.instance or not _is_class_name(value.name):
+            is_class = self._is_class(value.name) or self.catalogue.returns_of(f"{value.name}.__call__") is not None
+            if value.instance or not is_class:
                 return value.elements or (External(f"{value.name}.[]", False),)
             return (Alias(file.index, ref),)
         if isinstance(value, Class):
@@ -936,12 +945,6 @@ def _plain_kind(flags: int) -> Kind:
     if flags & f.ASYNC:
         return Kind.ASYNC_GENERATOR if flags & f.GENERATOR else Kind.ASYNC
     return Kind.GENERATOR if flags & f.GENERATOR else Kind.SYNC
-
-
-def _is_bag(name: str) -> bool:
-    """Whether an application keeps what it likes in the attributes of `name`: `request.app.state`, `flask.g`."""
-    owner, _, last = name.rpartition(".")
-    return last in _BAGS and owner.partition(".")[0] in _BAGS[last]
 
 
 def _is_class_name(name: str) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Sequence as Seq
 from typing import Literal, NamedTuple
 
 from agentperf_lint.analysis import facts as f
+from agentperf_lint.analysis.extract import BUILTINS
 from agentperf_lint.analysis.infer import (
     EAGER,
     MANAGER,
@@ -49,6 +50,7 @@ MAX_HELPERS = 3  # sync functions between an async one and the sink; beyond, a f
 MAX_SURE_HELPERS = 5  # ... unless every call on the way always runs: then so many
 MAX_BRANCHES = 2  # conditional calls on the way; with more, the sink is rarely reached
 MAX_DEPTH = 1_000_000
+_SCOPE = (1 << SCOPE_BITS) - 1  # the part of a key that is the scope
 _FAMILIES: tuple[Family, ...] = ("blocking", "loop")
 _REACH: dict[Family, int] = {"blocking": MAX_SURE_HELPERS, "loop": MAX_LOOP_HOPS}  # calls
 _UNLIMITED: dict[Family, int] = {"blocking": MAX_DEPTH, "loop": MAX_LOOP_HOPS}
@@ -162,6 +164,7 @@ class Reach:
         self._called: dict[int, dict[int, set[str]]] = {}
         self._passing: set[int] = set()  # functions whose handed over functions are being looked at
         self._changed: dict[int, set[int]] = {}
+        self._awaited: dict[int, set[int]] = {}
         self._aliases: dict[str, set[str]] = defaultdict(set)
         self._subclasses: dict[str, set[str]] = defaultdict(set)
         self._decorated: dict[str, set[str]] = defaultdict(set)
@@ -283,7 +286,7 @@ class Reach:
         for family in _FAMILIES:
             depth = self._depths[family].get(edge.callee)
             if depth is not None and (edge.sync or family == "loop"):
-                self._affect(edge.caller, depth + 1, family)
+                self._affect(edge.caller, depth + self._hops(edge), family)
 
     def _affect(self, key: int, depth: int, family: Family) -> None:
         """`key` blocks or queries within `depth` calls: the names under which it runs become interesting.
@@ -301,7 +304,14 @@ class Reach:
             if depth > self._reach[family] or (family == "blocking" and self.resolver.scope(key).flags & f.ASYNC):
                 continue
             self._want_callers(key)
-            waiting.extend((edge.caller, depth + 1) for edge in self.into.get(key, ()) if edge.sync or family == "loop")
+            callers = (edge for edge in self.into.get(key, ()) if edge.sync or family == "loop")
+            waiting.extend((edge.caller, depth + self._hops(edge)) for edge in callers)
+
+    def _hops(self, edge: Edge) -> int:
+        """How much farther from the sink the caller is: a function defined inside it is a part of it."""
+        scopes = self.files[edge.file].facts.scopes
+        inside = edge.callee >> SCOPE_BITS == edge.file
+        return 0 if inside and scopes[edge.callee & _SCOPE].parent == edge.caller & _SCOPE else 1
 
     def _want_callers(self, key: int) -> None:
         scope = self.resolver.scope(key)
@@ -350,7 +360,7 @@ class Reach:
         if use.kind == f.USE_ITERATE:
             return self._iterate_edges(self.resolver.values(file, use.ref), file, index, use, caller)
         if use.kind == f.USE_ENTER:
-            return self._enter_edges(file, index, use, caller)
+            return self._enter_edges(self.resolver.values(file, use.ref), index, use, caller)
         if use.kind == f.USE_READ:
             return self._attribute_edges(file, use.ref, index, use, caller)
         return self._store_edges(file, index, use, caller)
@@ -409,9 +419,21 @@ class Reach:
         if any(edge.callee >= 0 and edge.sync is not awaited for edge in edges):
             edges = [edge for edge in edges if edge.callee < 0 or edge.sync is not awaited]
         for edge in edges:
-            if awaited and edge.callee >= 0 and edge.sync and not self._gives_awaitable(edge.callee):
-                continue
+            if edge.callee >= 0 and edge.sync:
+                if awaited and not self._gives_awaitable(edge.callee):
+                    continue
+                if use.flags & f.HANDED_ON and self._is_async_elsewhere(edge.callee):
+                    continue
             yield edge
+
+    def _is_async_elsewhere(self, key: int) -> bool:
+        """Whether a subclass has an async method in its place: `await ensure_async(manager.save(x))` takes both."""
+        owner = self.resolver.owner(key)
+        if owner < 0:
+            return False
+        name = self.resolver.scope(key).name
+        twins = (value for cls in self._all_subclasses(owner) for value in self.resolver.lookup(cls, name))
+        return any(isinstance(value, Function) and self.resolver.kind(value.key) is Kind.ASYNC for value in twins)
 
     def _namesakes(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         """Methods of the project with the distinctive name that is called on a receiver of unknown type."""
@@ -579,7 +601,8 @@ class Reach:
             and not self._is_prefetched(value, file, file.bases[use.ref])
             and not self._in_memory(sink, file, use.ref)
             and not (use.flags & f.NO_WAIT and sink.kind == "sync")
-            and not any(self._last_name(file, ref) in f.NO_WAIT_FLAGS for ref in file.args.get(use.ref, ()))
+            and not self._does_not_wait(file, use.ref)
+            and not (sink.kind == "client" and self._loads_nothing(sink, file, use.ref))
         ):
             yield self._sink(sink, value.name, index, use, caller, "definite", repeats)
         yield from self._offload_edges(value, file, index, use, caller)
@@ -587,12 +610,35 @@ class Reach:
         args = file.args.get(use.ref, [])
         if invoker is not None:
             ref = self._argument(file, use.ref, invoker.position, invoker.keyword)
-            for target in self.resolver.values(file, ref) if ref else NONE:
+            targets = self.resolver.values(file, ref) if ref else NONE
+            if invoker.enters:
+                yield from self._enter_edges(targets, index, use, caller)
+                targets = NONE
+            for target in targets:
                 if not isinstance(target, Class) and target != value:
                     yield from self._run_edges(target, file, index, use, caller, invoker.repeats)
         owner, _, last = value.name.rpartition(".")
         if owner == "builtins" and last in _CONSUMERS and args:
             yield from self._iterate_edges(self.resolver.values(file, args[0]), file, index, use, caller)
+
+    def _does_not_wait(self, file: LoadedFile, call: int) -> bool:
+        """Whether a constant among the arguments says so."""
+        for ref in (*file.args.get(call, ()), *file.keywords.get(call, {}).values()):
+            if self._last_name(file, ref) in f.NO_WAIT_FLAGS:
+                return True
+            if file.ops[ref] == f.NAME and file.text(ref) not in BUILTINS:  # a constant of the module
+                held = self.resolver.values(file, ref)
+                if any(isinstance(v, External) and v.name.rpartition(".")[2] in f.NO_WAIT_FLAGS for v in held):
+                    return True
+        return False
+
+    def _loads_nothing(self, sink: Sink, file: LoadedFile, call: int) -> bool:
+        """A client that is given what it would otherwise load certificates for."""
+        given = file.keywords.get(call, {})
+        if not sink.name.startswith("httpx."):
+            return False
+        context = self.resolver.values(file, given["verify"]) if "verify" in given else NONE
+        return "transport" in given or any(isinstance(v, External) and v.name.startswith("ssl.") for v in context)
 
     def _in_memory(self, sink: Sink, file: LoadedFile, call: int) -> bool:
         """A reader or writer that is given a buffer instead of a path."""
@@ -722,8 +768,7 @@ class Reach:
                     if isinstance(method, Function):
                         yield from self._function_edges(method, index, use, caller, of=(Kind.SYNC, Kind.GENERATOR))
 
-    def _enter_edges(self, file: LoadedFile, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
-        values = self.resolver.values(file, use.ref)
+    def _enter_edges(self, values: Values, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         for value in values:
             if isinstance(value, Pending):
                 yield from self._function_edges(
@@ -754,17 +799,31 @@ class Reach:
     def _attribute_edges(self, file: LoadedFile, ref: int, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         """Reading the attribute `ref`: a property of a project class, or a relation of a model."""
         name, base = file.text(ref), file.bases[ref]
-        for value in self.resolver.values(file, base):
+        values = self.resolver.values(file, base)
+        for value in values:
             if not isinstance(value, Instance):
                 continue
             for found in self.resolver.lookup(value.key, name):
                 if isinstance(found, Function) and self.resolver.kind(found.key) is Kind.PROPERTY:
+                    # Where other classes keep it in an attribute, what this one does is the exception.
+                    sure: Confidence = (
+                        "definite" if len(values) == 1 or self._are_properties(values, name) else "possible"
+                    )
                     yield from self._function_edges(
-                        Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,)
+                        Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,), confidence=sure
                     )
             if name in self._relations and use.loop >= 0 and self._is_lazy_relation(file, base, value, name):
                 relation = f"{self.resolver.scope(value.key).name}.{name}"
                 yield self._sink(self._relation_of(value), relation, index, use, caller)._replace(code="APL203")
+
+    def _are_properties(self, values: Values, name: str) -> bool:
+        """Whether all that can have the attribute compute it."""
+        held = [self.resolver.lookup(value.key, name) for value in values if isinstance(value, Instance)]
+        return all(
+            isinstance(each, Function) and self.resolver.kind(each.key) is Kind.PROPERTY
+            for found in held
+            for each in found
+        )
 
     def _relation_of(self, row: Instance) -> Sink:
         if self.resolver.derives(row.key, MODEL):
@@ -824,13 +883,21 @@ class Reach:
                     possible, gravity = _rank(edge.confidence, edge.sink.severity if family == "blocking" else "high")
                     groups[possible, self._is_guarded(edge), gravity].append(edge)
         for rank in sorted(groups):
-            self._spread(groups[rank], family, effects, certain=rank[0] == 0)
+            if rank[0] == 0:
+                self._spread(groups[rank], family, effects, certain=True)
+        if self.least:
+            return effects  # what is only possible will not be shown
+        self._carry(deque(effects), family, effects, certain=False)
+        for rank in sorted(groups):
+            if rank[0]:
+                self._spread(groups[rank], family, effects, certain=False)
         return effects
 
     def _spread(self, sinks: list[Edge], family: Family, effects: dict[int, Effect], certain: bool) -> None:
         """Breadth first from the sinks to the callers of the functions that reach them.
 
-        First come those that always run; what ends a transaction says less than what was done in it.
+        First come those that always run; what ends a transaction says less than what was done in it. While it is
+        about what is `certain`, what is only possible from a caller leaves room for another sink that is sure there.
         """
         reached: deque[int] = deque()
         for edge in sorted(sinks, key=lambda e: (e.name.endswith(_ENDS), self._branches(e), e.file, e.use)):
@@ -840,6 +907,10 @@ class Reach:
                     edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge)
                 )
                 reached.append(edge.caller)
+        self._carry(reached, family, effects, certain)
+
+    def _carry(self, reached: deque[int], family: Family, effects: dict[int, Effect], certain: bool) -> None:
+        """From the functions `reached`, which have an effect, to their callers, breadth first."""
         while reached:
             key = reached.popleft()
             effect = effects[key]
@@ -849,9 +920,10 @@ class Reach:
                 if (family == "blocking" and not edge.sync) or (family == "loop" and self._is_batched(edge)):
                     continue
                 met = self._met(edge, effect, family, effects)
-                if met is None:
+                behind = self._behind(edge, met) if met is not None else None
+                if behind is None or (certain and behind.confidence == "possible"):
                     continue
-                effects[edge.caller] = self._behind(edge, met)
+                effects[edge.caller] = behind
                 reached.append(edge.caller)
 
     def _behind(self, edge: Edge, effect: Effect) -> Effect:
@@ -860,7 +932,7 @@ class Reach:
         branches = effect.branches + self._branches(edge)
         if self._is_far(effect, branches) or self._says_little(edge, effect):
             weaker = "possible"
-        return Effect(effect.sink, effect.name, weaker, effect.depth + 1, edge, effect, branches)
+        return Effect(effect.sink, effect.name, weaker, effect.depth + self._hops(edge), edge, effect, branches)
 
     def _met(self, edge: Edge, effect: Effect, family: Family, effects: dict[int, Effect]) -> Effect | None:
         """What the callee does when it is called as `edge` does: `effect`, another one, or nothing."""
@@ -892,23 +964,32 @@ class Reach:
         if not guard or edge.callee != effect.edge.caller:
             return False
         caller = self.files[edge.file]
-        if not self._is_written_as_call(caller, edge):
+        called = self._takes_arguments(caller, edge)
+        if called < 0:
             return False
         given = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]]
-        params = [param.name for param in self.resolver.scope(edge.callee).params]
+        params = [param.name for param in self.resolver.scope(called).params]
         if params[:1] in (["self"], ["cls"]):
             params = params[1:]
         return any(_is_given(name.lstrip("!"), given, params) is (name[0] != "!") for name in guard.split("&"))
 
-    def _is_written_as_call(self, file: LoadedFile, edge: Edge) -> bool:
-        """Whether the arguments at the edge are those of its callee: a call of it, or of its class."""
+    def _takes_arguments(self, file: LoadedFile, edge: Edge) -> int:
+        """The function whose parameters the arguments at the edge are for, -1 where they are for none on its way.
+
+        That is its callee, which may implement the method that is called or stand around the function.
+        """
         use = file.use(edge.use)
         if use.kind != f.USE_CALL:
-            return False
-        return any(
-            isinstance(value, Class) or (isinstance(value, Function) and value.key == edge.callee)
-            for value in self.resolver.values(file, file.bases[use.ref])
-        )
+            return -1
+        name = self.resolver.scope(edge.callee).name
+        for value in self.resolver.values(file, file.bases[use.ref]):
+            if isinstance(value, Function) and edge.decorates:
+                return value.key
+            if isinstance(value, Class) or (
+                isinstance(value, Function) and self.resolver.scope(value.key).name == name
+            ):
+                return edge.callee
+        return -1
 
     def _is_batched(self, edge: Edge) -> bool:
         return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.BATCHED)
@@ -926,9 +1007,9 @@ class Reach:
 
     def _says_little(self, edge: Edge, effect: Effect) -> bool:
         """Whether the callee does this for some callers only: one way of a hub, or of a decorator."""
-        if edge.decorates:
-            return effect.branches > 0
         flags = self.files[effect.edge.file].uses[effect.edge.use * f.USE_STRIDE + 7]
+        if edge.decorates:
+            return effect.branches > 0 or (bool(flags & f.AFTER_EXIT) and not self._is_guarded(effect.edge))
         return bool(flags & f.SELECTED) and len(self.into.get(effect.edge.caller, ())) > MAX_CALLERS
 
     # -- reports ------------------------------------------------------------------------------------
@@ -960,7 +1041,16 @@ class Reach:
 
     def _effect_at(self, edge: Edge, family: Family, effects: dict[int, Effect]) -> Effect | None:
         effect = effects.get(edge.callee)
-        return None if effect is None else self._met(edge, effect, family, effects)
+        met = self._met(edge, effect, family, effects) if effect is not None else None
+        if met is None or self._weaker(edge, met, effects) != "possible":
+            return met
+        others = (self._direct(other, family, effects) for other in self.edges[edge.callee])
+        surer = (
+            each
+            for each in others
+            if each is not None and not self._avoids(edge, each) and self._weaker(edge, each, effects) != "possible"
+        )
+        return next(surer, met)
 
     def _weaker(self, edge: Edge, effect: Effect | None, effects: dict[int, Effect]) -> Confidence:
         if effect is None:
@@ -1044,8 +1134,7 @@ class Reach:
         use = file.use(edge.use)
         sink = effect.sink if effect is not None else edge.sink
         assert sink is not None
-        started = not use.flags & f.AWAITED and not edge.sync if edge.callee >= 0 else False
-        if use.flags & f.FANNED_OUT or started:
+        if use.flags & f.FANNED_OUT or (edge.callee >= 0 and not edge.sync and not self._is_waited_for(file, use)):
             code = code_for(sink.kind, "fan-out", sink.write)
         else:
             code = edge.code or (effect.code if effect is not None else "") or code_for(sink.kind, "loop", sink.write)
@@ -1100,6 +1189,16 @@ class Reach:
             )
         )
 
+    def _is_waited_for(self, file: LoadedFile, use: f.Use) -> bool:
+        """Whether what the call of an async function gives is awaited before the next: here, or by a name for it."""
+        if use.flags & (f.AWAITED | f.HANDED_ON):
+            return True
+        awaited = self._awaited.get(file.index)
+        if awaited is None:
+            awaited = {base for op, base in zip(file.ops, file.bases) if op == f.AWAIT}
+            self._awaited[file.index] = awaited
+        return bool(use.flags & f.ASSIGNED) and use.ref in awaited
+
     def _function_around(self, file: LoadedFile, scope: int) -> int:
         scopes = file.facts.scopes
         while scope > 0 and scopes[scope].kind != f.FUNCTION:
@@ -1129,16 +1228,33 @@ def _edges_towards_sink(edge: Edge, effect: Effect) -> Iterator[Edge]:
         step = step.then
 
 
-def _is_given(name: str, given: str, params: Seq[str]) -> bool | None:
-    """Whether a call that passes `given` gives the parameter a value; None where it cannot be told."""
+def _is_given(guard: str, given: str, params: Seq[str]) -> bool | None:
+    """Whether a call that passes `given` gives the parameter of `guard` a value; None where it cannot be told.
+
+    For a switch: whether it is true.
+    """
+    name, switch, default = guard.partition("=")
+    passed = _passed(name, given, params)
+    if passed in ("*", ""):
+        return None if passed else default == "1"
+    if passed == "x":
+        return None if switch else True
+    if passed == "f":
+        return False if switch else None
+    return passed == "t"
+
+
+def _passed(name: str, given: str, params: Seq[str]) -> str:
+    """What stands for the parameter in `given`: `x`, `t`, `f`, `_`, `*` where it cannot be told, "" for nothing."""
     positions, _, listed = given.partition("|")
     names = listed.split(",")
-    if name in names:
-        return True
+    for written, passed in ((name, "x"), (f"{name}=1", "t"), (f"{name}=0", "f")):
+        if written in names:
+            return passed
     if "*" in positions or "**" in names:
-        return None
+        return "*"
     position = params.index(name) if name in params else len(positions)
-    return positions[position : position + 1] == "x"
+    return positions[position : position + 1]
 
 
 def _applies(edge: Edge, family: Family) -> bool:

@@ -47,6 +47,7 @@ _STARTERS = frozenset(
         "add_task",
     }
 )  # fmt: skip
+_STARTS_ONE = frozenset({"create_task", "ensure_future"})
 _MAPPERS = frozenset({"map", "starmap", "filter", "imap", "amap", "imap_unordered"})
 _KEYED = frozenset({"sorted", "min", "max"})
 _PASS_THROUGH = frozenset(
@@ -123,6 +124,7 @@ _BEFORE_IDENTIFIER = re.compile(
 )
 _ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update", "delete", "count"})
 _CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
+_IDENTIFIES = re.compile(r"_(?:id|uuid|pk)s?\d?$", re.IGNORECASE)  # a row of its own kind: `trigger_id`
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
 _RUN_STATEMENTS = frozenset(
     {"exec_driver_sql", "execute_cypher", "execute_query", "execute_sql", "execute_statement", "run_query", "run_sql"}
@@ -246,10 +248,10 @@ def is_fan_out(path: tuple[cst.CSTNode, ...], function: cst.FunctionDef | None) 
     """Whether the call is handed over to be run together with its siblings, as in `gather(*[f(x) for x in xs])`."""
     if len(path) > 1 and isinstance(path[1], cst.Await):
         return False
-    for child, parent in pairwise(path):
+    for (child, parent), above in zip(pairwise(path), (*path[2:], None)):
         if isinstance(parent, cst.Call) and child is not parent.func:
             if _starts(parent):
-                return True
+                return not (isinstance(above, cst.Await) and last_name(parent.func) in _STARTS_ONE)
             if last_name(parent.func) in {"append", "add"} and isinstance(parent.func, cst.Attribute):
                 return _is_started(target_names(parent.func.value), function)
         if isinstance(parent, cst.Assign) and isinstance(parent.value, cst.BaseComp):
@@ -506,7 +508,7 @@ class LoopJudge:
         """DDL, a script's statements one after the other, or one table after the other."""
         if self.suspect.sink_kind not in {"database", "orm"} or not isinstance(self.node, cst.Call):
             return False
-        if self._target_words() & _STATEMENTS:
+        if any(words(name) & _STATEMENTS and not _IDENTIFIES.search(name) for name in self.loop.targets):
             return True
         tainted = self._tainted(self.loop.targets)
         for call in (part for part in walk(self.node) if isinstance(part, cst.Call)):

@@ -266,7 +266,10 @@ database.awaited("neo4j.AsyncDriver", "execute_query", batch="one query with UNW
 database.gives("neo4j.AsyncGraphDatabase.driver", "neo4j.AsyncDriver")
 database.gives("neo4j.AsyncDriver.session", "neo4j.AsyncSession")
 database.async_context("neo4j.AsyncSession neo4j.AsyncDriver")
-database.calls("surrealdb.Surreal", "query select create update delete merge", use="surrealdb.AsyncSurreal")
+SURREAL = "surrealdb.Surreal surrealdb.BlockingWsSurrealConnection surrealdb.BlockingHttpSurrealConnection"
+ASURREAL = "surrealdb.AsyncSurreal surrealdb.AsyncWsSurrealConnection surrealdb.AsyncHttpSurrealConnection"
+database.calls(SURREAL, "query select create update upsert delete merge insert", use="surrealdb.AsyncSurreal")
+database.awaited(ASURREAL, "query select create update upsert delete merge", batch="one query, or insert() with a list")
 database.calls("pyarango.connection.Connection arango.aql.AQL", "execute")
 
 # twisted runs these in a pool of threads and gives a Deferred.

@@ -166,11 +166,18 @@ class Family:
             self.offloaders.append(Offloader(name, position, keyword, awaitable, result, decorator))
 
     def invokes(
-        self, names: str, position: int, keyword: str = "", *, repeats: bool = False, later: bool = False
+        self,
+        names: str,
+        position: int,
+        keyword: str = "",
+        *,
+        repeats: bool = False,
+        later: bool = False,
+        enters: bool = False,
     ) -> None:
         """`names` call the function at argument `position`, or `keyword`, on the caller's thread."""
         for name in names.split():
-            self.invokers.append(Invoker(name, position, keyword, repeats, later))
+            self.invokers.append(Invoker(name, position, keyword, repeats, later, enters))
 
     # -- receivers of unknown type ------------------------------------------------------------------
 

@@ -90,4 +90,5 @@ threads.gives("asyncio.create_task asyncio.ensure_future asyncio.AbstractEventLo
 threads.invokes("contextvars.Context.run", 0, "callable")
 threads.gives("contextvars.copy_context", "contextvars.Context")
 threads.invokes("contextlib.ExitStack.callback contextlib.AsyncExitStack.callback", 0)
+threads.invokes("contextlib.ExitStack.enter_context contextlib.AsyncExitStack.enter_context", 0, enters=True)
 threads.invokes("timeit.timeit", 0, "stmt")

@@ -78,7 +78,7 @@ class Invoker(NamedTuple):
     """`name` calls the function at argument `position` (or `keyword`) on the caller's own thread.
 
     `repeats` ones call it once per element (`map`); `later` ones on a later turn of the event loop
-    (`call_soon`).
+    (`call_soon`); `enters` ones enter the context manager that stands there instead (`ExitStack.enter_context`).
     """
 
     name: str
@@ -86,6 +86,7 @@ class Invoker(NamedTuple):
     keyword: str = ""
     repeats: bool = False
     later: bool = False
+    enters: bool = False
 
 
 class Convention(NamedTuple):
