@@ -9,6 +9,7 @@ from pathlib import Path
 
 from agentperf_rules import builtin_rules
 from agentperf_rules.base import Rule
+from agentperf_rules.documentation import documentation
 
 FOLDER = Path(__file__).parent / "rules"
 FAMILIES = {
@@ -46,7 +47,7 @@ def _summary(rule: Rule) -> str:
 
 def _page(rule: Rule) -> str:
     facts = f"Kind: {rule.kind}. Default severity: {rule.severity}."
-    return f"# {rule.code}: {rule.name}\n\n{facts}\n\n{cleandoc(rule.__doc__ or '')}\n"
+    return f"# {rule.code}: {rule.name}\n\n{facts}\n\n{documentation(rule)}\n"
 
 
 def main() -> int:

@@ -13,7 +13,9 @@ import pytest
 from agentperf_lint.analysis.run import analyze
 from agentperf_lint.config import Config
 from agentperf_lint.fixer import Fixed, fixed
-from agentperf_rules import all_rules
+from agentperf_lint.render.rules import documentation_of
+from agentperf_rules import all_rules, builtin_rules
+from agentperf_rules.documentation import FIXES, fix_text, offered_fixes
 from agentperf_rules.model import Finding
 
 MADE = {
@@ -282,6 +284,23 @@ def test_examples_of_rules_stay_python(code: str, tmp_path: Path) -> None:
         for file in files:
             assert file.problem == ""
             compile(file.after, "app.py", "exec")
+
+
+@pytest.mark.parametrize("code", sorted(builtin_rules()))
+def test_the_documentation_names_the_fixes(code: str, tmp_path: Path) -> None:
+    rule = builtin_rules()[code]
+    offered = {tuple(FIXES[kind]) for kind in offered_fixes(rule)}
+    for example in rule.invalid:
+        findings, _ = mended(tmp_path, example)
+        made = {(each.fix.message, each.fix.safe) for each in findings if each.code == code and each.fix is not None}
+        assert made <= offered
+    text = fix_text(rule)
+    assert all(title in text for title, _ in offered)
+    assert ("Safe" in text, "Unsafe" in text) == (
+        any(safe for _, safe in offered),
+        any(not safe for _, safe in offered),
+    )
+    assert documentation_of(rule).endswith(text)
 
 
 def lint(directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1087,21 +1087,23 @@ class Extractor:
             if type(test.op) is ast.And:  # type: ignore[attr-defined]
                 return _both(*(met for met, _ in parts)), ""
             return "", _both(*(unmet for _, unmet in parts))
-        if kind is not ast.Compare or len(test.ops) != 1:  # type: ignore[attr-defined]
-            return "", ""
-        compared, operator = test.comparators[0], type(test.ops[0])  # type: ignore[attr-defined]
-        if operator in (ast.In, ast.NotIn) and type(compared) is ast.Name and compared.id == self.frame.keywords:
-            name = str(test.left.value) if type(test.left) is ast.Constant else ""  # type: ignore[attr-defined]
-            guards = (f"!{name}", name) if name else ("", "")
-            return guards if operator is ast.In else guards[::-1]
-        is_none = type(compared) is ast.Constant and compared.value is None and operator in (ast.Is, ast.IsNot)
-        if is_none and type(test.left) is ast.Name:  # type: ignore[attr-defined]
-            none, given = (self._guard_of(test.left, given=given) for given in (False, True))  # type: ignore[attr-defined]
-            return (none, given) if operator is ast.Is else (given, none)
+        if isinstance(test, ast.Compare) and len(test.ops) == 1:
+            return self._compared_guards(test.left, type(test.ops[0]), test.comparators[0])
         return "", ""
 
+    def _compared_guards(self, left: ast.expr, operator: type[ast.cmpop], compared: ast.expr) -> tuple[str, str]:
+        if operator in (ast.In, ast.NotIn) and type(compared) is ast.Name and compared.id == self.frame.keywords:
+            name = left.value if isinstance(left, ast.Constant) and isinstance(left.value, str) else ""
+            given, missing = (f"!{name}", name) if name else ("", "")
+            return (given, missing) if operator is ast.In else (missing, given)
+        asks_none = type(compared) is ast.Constant and compared.value is None and operator in (ast.Is, ast.IsNot)
+        if not asks_none or type(left) is not ast.Name:
+            return "", ""
+        none, given = (self._guard_of(left, given=given) for given in (False, True))
+        return (none, given) if operator is ast.Is else (given, none)
+
     def _guard_of(self, node: Any, *, given: bool) -> str:
-        """The part of `Use.guard` that says that the parameter called as `node` is given (or true), or is not."""
+        """The part of `Use.guard` that says that the parameter is given (a switch: true), or that it is not."""
         frame = self.frame
         held = frame.env.get(node.id, 0)
         if self.nodes[held][:2] not in ((f.UNKNOWN, 0), (f.PARAM, frame.index)):

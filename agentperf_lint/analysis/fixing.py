@@ -10,6 +10,7 @@ import ast
 from collections.abc import Callable, Iterator, Sequence
 
 from agentperf_rules.base import FixKind, Rule
+from agentperf_rules.documentation import FIXES
 from agentperf_rules.model import Edit, Fix, Suspect
 
 # Where an `await` would belong to another function, or to nobody.
@@ -101,11 +102,11 @@ def _awaited_sleep(way: Sequence[ast.AST], written: Written) -> Fix | None:
         return None
     start, behind_function = written.start(call.func), written.end(call.func)
     replaced = Edit(*start, *behind_function, "asyncio.sleep")
-    return Fix("await asyncio.sleep", True, _await(way, written, [replaced]), "asyncio")
+    return Fix(*FIXES["sleep"], _await(way, written, [replaced]), "asyncio")
 
 
 def _await_it(way: Sequence[ast.AST], written: Written) -> Fix | None:
-    return Fix("await it", True, _await(way, written, []))
+    return Fix(*FIXES["await"], _await(way, written, []))
 
 
 def _offload(way: Sequence[ast.AST], written: Written) -> Fix | None:
@@ -118,7 +119,7 @@ def _offload(way: Sequence[ast.AST], written: Written) -> Fix | None:
         return None
     start = written.start(call)
     edits = [Edit(*start, *start, "asyncio.to_thread("), handed]
-    return Fix("run it in a thread with asyncio.to_thread", False, _await(way, written, edits), "asyncio")
+    return Fix(*FIXES["offload"], _await(way, written, edits), "asyncio")
 
 
 def _function_itself(way: Sequence[ast.AST], written: Written) -> Fix | None:
@@ -132,7 +133,7 @@ def _function_itself(way: Sequence[ast.AST], written: Written) -> Fix | None:
         return None
     line, column = written.end(call)
     closing = Edit(line, column - 1, line, column, "")
-    return Fix("hand over the function itself", False, (handed, closing))
+    return Fix(*FIXES["function"], (handed, closing))
 
 
 def _handed_over(call: ast.Call, written: Written) -> Edit | None:

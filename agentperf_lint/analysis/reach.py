@@ -806,9 +806,8 @@ class Reach:
             for found in self.resolver.lookup(value.key, name):
                 if isinstance(found, Function) and self.resolver.kind(found.key) is Kind.PROPERTY:
                     # Where other classes keep it in an attribute, what this one does is the exception.
-                    sure: Confidence = (
-                        "definite" if len(values) == 1 or self._are_properties(values, name) else "possible"
-                    )
+                    alike = len(values) == 1 or self._are_properties(values, name)
+                    sure: Confidence = "definite" if alike else "possible"
                     yield from self._function_edges(
                         Function(found.key, value.key), index, use, caller, of=(Kind.PROPERTY,), confidence=sure
                     )
@@ -983,11 +982,11 @@ class Reach:
             return -1
         name = self.resolver.scope(edge.callee).name
         for value in self.resolver.values(file, file.bases[use.ref]):
+            if isinstance(value, Class):
+                return edge.callee
             if isinstance(value, Function) and edge.decorates:
                 return value.key
-            if isinstance(value, Class) or (
-                isinstance(value, Function) and self.resolver.scope(value.key).name == name
-            ):
+            if isinstance(value, Function) and self.resolver.scope(value.key).name == name:
                 return edge.callee
         return -1
 
@@ -1190,7 +1189,7 @@ class Reach:
         )
 
     def _is_waited_for(self, file: LoadedFile, use: f.Use) -> bool:
-        """Whether what the call of an async function gives is awaited before the next: here, or by a name for it."""
+        """Whether what an async function gives is awaited before its next call: here, or by a name for it."""
         if use.flags & (f.AWAITED | f.HANDED_ON):
             return True
         awaited = self._awaited.get(file.index)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -36,8 +35,9 @@ def explained_as_json(rules: Sequence[Rule | RuntimeRule]) -> str:
 def documentation_of(rule: Rule | RuntimeRule) -> str:
     """What a rule says of itself, in Markdown."""
     from agentperf_lint.checklist.runtime_rules import RuntimeRule
+    from agentperf_rules.documentation import documentation
 
-    return rule.documentation if isinstance(rule, RuntimeRule) else inspect.cleandoc(rule.__doc__ or "")
+    return rule.documentation if isinstance(rule, RuntimeRule) else documentation(rule)
 
 
 def _text(rule: Rule | RuntimeRule) -> RuleText:
