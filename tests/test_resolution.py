@@ -1198,6 +1198,40 @@ async def main():
 def nap():
     time.sleep(1)
 """,
+    "what is made anew when it was closed": """\
+### app.py
+import httpx
+
+def load():
+    return open("certificates").read()
+
+class Handler:
+    def __init__(self):
+        self._client = self.create()
+        self._owned = True
+
+    @property
+    def client(self) -> httpx.AsyncClient:
+        if self._owned and self._client.is_closed:
+            self._client = self.create()
+        return self._client
+
+    @property
+    def other(self) -> httpx.AsyncClient:
+        if self._owned:
+            self._client = self.create()
+        return self._client
+
+    def create(self):
+        load()
+        return httpx.AsyncClient(transport=None)
+
+    async def send(self, request):
+        await self.client.send(request)
+
+    async def send_other(self, request):
+        await self.other.send(request)  # expect APL103
+""",
 }
 
 _EXPECT = re.compile(r"#\s*expect\s+(?P<codes>APL\d+(?:\s+APL\d+)*)")

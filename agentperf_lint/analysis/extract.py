@@ -166,6 +166,7 @@ _HARMLESS = frozenset("str type hash object dir".split())
 _ITERATING = frozenset("list tuple set frozenset sorted sum any all max min dict next len filter map".split())
 _THREAD_QUESTIONS = frozenset({"get_ident", "current_thread", "get_native_id", "currentThread"})
 FAN_OUT = frozenset({"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait", "shield"})
+_CLOSED = frozenset({"closed", "closing", "is_closed", "is_closing"})
 STARTS_ONE = frozenset({"create_task", "ensure_future", "shield"})  # awaited at once, they start nothing side by side
 
 _CHAINED = 1 << 16  # the expression is the left side of a longer chain, which records it
@@ -1117,8 +1118,13 @@ class Extractor:
         return f"{sign}{node.id}" if decides else ""
 
     def _asks_what_is_kept(self, test: ast.expr) -> int:
-        """-1 when nothing has been kept in a global yet where the body runs, 1 when something has been."""
+        """-1 when nothing has been kept in a global yet where the body runs, 1 when something has been.
+
+        What is made anew because it was closed is kept as well: `if self._client.is_closed: self._client = create()`.
+        """
         kind = type(test)
+        if kind in (ast.BoolOp, ast.Attribute, ast.Call):
+            return -int(_asks_whether_it_is_closed(test))
         if kind is ast.Name:
             return int(self._is_kept(test.id))  # type: ignore[attr-defined]
         if kind is ast.UnaryOp and type(test.op) is ast.Not and type(test.operand) is ast.Name:  # type: ignore[attr-defined]
@@ -1554,6 +1560,13 @@ def _switches(arguments: ast.arguments) -> dict[str, bool]:
         for name, default in zip(names, defaults)
         if type(default) is ast.Constant and type(default.value) is bool
     }
+
+
+def _asks_whether_it_is_closed(test: ast.expr) -> bool:
+    if isinstance(test, ast.BoolOp):
+        return any(map(_asks_whether_it_is_closed, test.values))
+    asked = test.func if isinstance(test, ast.Call) else test
+    return isinstance(asked, ast.Attribute) and asked.attr in _CLOSED and isinstance(asked.value, ast.Attribute)
 
 
 _PASSED: dict[object, str] = {True: "t", False: "f", None: "_"}
