@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -66,3 +67,10 @@ def mongo_url() -> Iterator[str]:
     """The URI of a server that speaks MongoDB's protocol."""
     with served("mongo_server.py") as url:
         yield url
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Processes that the test starts are not measured by coverage, which imports and writes things of its own."""
+    for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+        monkeypatch.delenv(name)

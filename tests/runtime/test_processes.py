@@ -355,6 +355,7 @@ def test_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
     assert trace.records[-1]["type"] == "end"
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_disk_that_stays_full(tmp_path: Path) -> None:
     app = write(tmp_path, FULL + "print('ran')")
     shown = execute([sys.executable, str(app)], tmp_path)

@@ -211,6 +211,7 @@ def test_operations_that_an_application_names(tmp_path: Path) -> None:
     assert [each.line for each in trace.of("sql")] == [13]
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_nothing_is_imported_for_the_tracer(tmp_path: Path) -> None:
     trace = run(
         tmp_path,
