@@ -43,9 +43,8 @@ def _replace(piece: Piece, numbers: Iterable[int]) -> None:
     alike: dict[tuple[str, int], dict[int, list[str]]] = defaultdict(dict)
     for number in sorted(numbers):
         parts = piece.statements[number].text.split("/")
-        method_and_scheme = parts[0] + "/" + parts[2] if len(parts) > 3 else ""
-        if method_and_scheme:
-            alike[method_and_scheme, len(parts)][number] = parts
+        if len(parts) > 3:  # `GET http:`, nothing, the host, the path
+            alike[f"{parts[0]}//{parts[2]}", len(parts)][number] = parts
     for members in alike.values():
         for place in range(3, max(map(len, members.values()))):
             words: dict[tuple[str, ...], set[str]] = defaultdict(set)

@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from agentperf_lint.checklist.trace import NANOSECONDS, RAISED, Header, Piece, Root, RootEnd, Site, Statement
-from agentperf_runtime.otel.conventions import SpanKind, SpanOperation, operation_of, place_of, root_of
+from agentperf_lint.checklist.trace import NANOSECONDS, Header, Piece, Root, RootEnd, Site, Statement
+from agentperf_runtime.otel.conventions import OUTERMOST, SpanKind, SpanOperation, operation_of, place_of, root_of
 from agentperf_runtime.statements import cleaned
 
 TOOL = "OpenTelemetry"
@@ -24,8 +24,6 @@ TOOL = "OpenTelemetry"
 _KINDS: tuple[SpanKind, ...] = ("INTERNAL", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER")
 _KINDS_BY_NAME: dict[str, SpanKind] = {kind: kind for kind in _KINDS}
 _ERROR = 2
-_FAILED_STATUS = 400
-_OUTERMOST = frozenset({"SERVER", "CONSUMER"})
 _WITHOUT_SOURCE = frozenset({"sql", "redis", "mongo", "rpc", "http"})
 
 
@@ -194,7 +192,7 @@ class _Process:
         """The spans around one in its process, innermost first, up to the request that it is part of."""
         found: list[_Span] = []
         seen = {span.span_id}
-        while _kind(span) not in _OUTERMOST:
+        while _kind(span) not in OUTERMOST:
             outer = self.spans.get(span.parent_span_id)
             if outer is None or outer.span_id in seen:
                 break
@@ -210,8 +208,9 @@ class _Process:
         named = root_of(span.name, _kind(span), self._attributes_of(span))
         number = self._roots[span.span_id] = len(self._roots) + 1
         piece.roots[number] = Root(number, named.kind, named.name, 0, int(span.start_time_unix_nano) - first)
-        outcome: str | int = named.status or ("error" if _failed(span) else "ok")
-        piece.root_ends[number] = RootEnd(number, named.name, int(span.end_time_unix_nano) - first, outcome)
+        piece.root_ends[number] = RootEnd(
+            number, named.name, int(span.end_time_unix_nano) - first, named.outcome(_failed(span))
+        )
 
     def _add(self, piece: Piece, span: _Span, operation: SpanOperation, around: list[_Span], first: int) -> None:
         start, end = int(span.start_time_unix_nano) - first, int(span.end_time_unix_nano) - first
@@ -219,7 +218,6 @@ class _Process:
         key = operation.key if operation.key is not None or not changed else (operation.text,)
         root = self._root(piece, span, around, start)
         tokens = operation.tokens or (0, 0, 0)
-        outcome = operation.status if operation.status >= _FAILED_STATUS else RAISED if _failed(span) else 0
         columns = piece.operations
         columns.statement.append(self._statement(piece, operation.kind, text))
         columns.start.append(start)
@@ -227,7 +225,7 @@ class _Process:
         columns.params.append(hash(key) or 1 if key is not None else 0)
         columns.batch.append(operation.batch or batch)
         columns.rows.append(-1)
-        columns.outcome.append(outcome)
+        columns.outcome.append(operation.outcome(_failed(span)))
         columns.root.append(root)
         columns.task.append(0)
         columns.site.append(self._site(piece, span, operation, around))

@@ -85,7 +85,7 @@ def stall_items(scene: Scene) -> list[Observed]:
 def _listed(totals: list[_Total]) -> str:
     places = [shown_place(total.frame) for total in totals[:_LISTED]]
     more = f" and {len(totals) - _LISTED} more" if len(totals) > _LISTED else ""
-    names = [f"{place.path}:{place.line}" if place.path else "outside the application" for place in places]
+    names = [f"{place.path}:{place.line}" if place.path else "no line of the application" for place in places]
     seconds = [total.stalls[0].duration / NANOSECONDS for total in totals]
     return ", ".join(f"{name} ({took:.2f} s)" for name, took in zip(names, seconds)) + more
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from agentperf_lint.source_lines import Sources
 
 
-OUTSIDE = "outside the application"
+OUTSIDE = "no line of the application"
 """Where something is that has no file, such as the memory of a process."""
 
 MEGABYTE = 1 << 20

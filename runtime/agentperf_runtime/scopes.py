@@ -121,7 +121,7 @@ class Scopes:
         self._unsampled: dict[RootKind, Scope] = {}
 
     def skipped(self, kind: RootKind) -> Scope | None:
-        """Whether the next root is not to be recorded: the scope that it has then."""
+        """The scope of the next root where it is not to be recorded; None where it is."""
         if self._share >= 1 or self._random() < self._share:
             return None
         return self._unsampled.get(kind) or self._unsampled.setdefault(kind, Scope(Root(kind, kind, sampled=False)))

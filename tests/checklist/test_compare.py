@@ -159,11 +159,13 @@ def test_memory_that_grows_faster():
 
 def test_memory_has_figures_of_its_own_and_no_file():
     text = run(memory(100, 100), memory(100, 300)).stdout
-    assert "new     outside the application APL506 " in text
+    assert "new     no line of the application APL506 " in text
     assert "MB grown per second          - -> 2.02\n" in text
     assert "per root" not in text.partition("APL506")[2]
     table = run(memory(100, 100), memory(100, 300), "--format", "markdown").stdout
-    assert "| **new** | APL506 memory-growth | outside the application | - → 2.02 MB grown per second |  |  |" in table
+    assert (
+        "| **new** | APL506 memory-growth | no line of the application | - → 2.02 MB grown per second |  |  |" in table
+    )
 
 
 def test_milliseconds_are_noise_but_operations_are_not(app):

@@ -207,7 +207,7 @@ def test_what_happened_outside_the_application_has_no_place(output_format, tmp_p
     if output_format == "junit":
         suites = ElementTree.fromstring(text)
         assert len(list(suites.iter("failure"))) == 2
-        assert {suite.get("name") for suite in suites.iter("testsuite")} == {"outside the application"}
+        assert {suite.get("name") for suite in suites.iter("testsuite")} == {"no line of the application"}
         assert not [case for case in suites.iter("testcase") if case.get("file") is not None]
     assert ":0" not in text or output_format in ("sarif", "gitlab")
     assert "something that nobody saw held the event loop once, 0.90 s at worst" in text

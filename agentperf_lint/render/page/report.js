@@ -22,7 +22,7 @@
   const whole = (number) => Math.round(number).toLocaleString("en");
   const percent = (share) => `${(share * 100).toFixed(1)}%`;
   const plural = (count, noun) => `${whole(count)} ${noun}${count === 1 ? "" : "s"}`;
-  const place = (at) => (at.path ? `${at.path}:${at.line}` : "outside the application");
+  const place = (at) => (at.path ? `${at.path}:${at.line}` : "no line of the application");
 
   function duration(seconds) {
     if (seconds === 0) return "0";

@@ -9,11 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
+from agentperf_runtime.recorder import DONE, RAISED
 from agentperf_runtime.scopes import RootKind
 
 Attributes = Mapping[str, Any]
 SpanKind = Literal["INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"]
 
+OUTERMOST: frozenset[SpanKind] = frozenset({"SERVER", "CONSUMER"})
+"""Kinds of spans that begin a unit of work, whatever is around them in the same process."""
+
+_FAILED_STATUS = 400
 _KEY_VALUE_STORES = frozenset({"redis", "valkey", "memcached"})
 _DOCUMENT_STORES = frozenset({"mongodb", "documentdb", "couchdb", "cosmosdb", "azure.cosmosdb", "dynamodb"})
 _MODEL_CALLS = frozenset({"chat", "completion", "embeddings", "generate_content", "response", "text_completion"})
@@ -33,6 +38,12 @@ class SpanOperation(NamedTuple):
     status: int = 0
     tokens: tuple[int, int, int] | None = None
 
+    def outcome(self, failed: bool) -> int:
+        """The outcome of the operation. `failed`: the span has the status of an error."""
+        if self.status >= _FAILED_STATUS:
+            return self.status
+        return RAISED if failed else DONE
+
 
 class SpanRoot(NamedTuple):
     """What to call a root, and the status with which a request ended (0: unknown)."""
@@ -40,6 +51,10 @@ class SpanRoot(NamedTuple):
     kind: RootKind
     name: str
     status: int = 0
+
+    def outcome(self, failed: bool) -> str:
+        """How the root ended. `failed`: the span has the status of an error."""
+        return str(self.status) if self.status else "error" if failed else "ok"
 
 
 def operation_of(name: str, kind: SpanKind, attributes: Attributes) -> SpanOperation | None:

@@ -13,8 +13,8 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any
 
 from agentperf_runtime import scopes, tracer
-from agentperf_runtime.otel.conventions import SpanKind, operation_of, root_of
-from agentperf_runtime.recorder import DONE, RAISED, Recorder
+from agentperf_runtime.otel.conventions import OUTERMOST, SpanKind, operation_of, root_of
+from agentperf_runtime.recorder import Recorder
 from agentperf_runtime.scopes import Root, Scope
 from agentperf_runtime.sites import Site
 from agentperf_runtime.sources import SOURCES
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 _MOST_ACTIVE = 100_000
 """Spans that are followed at a time: an application may forget to end them."""
 
-_FAILED_STATUS = 400
-_OUTERMOST = frozenset({"SERVER", "CONSUMER"})
 _HANDOVERS = frozenset(
     """threading asyncio.base_events uvloop concurrent.futures.thread asgiref.current_thread_executor anyio.to_thread
     greenlet""".split()
@@ -68,7 +66,7 @@ class _Active:
 
     @property
     def is_operation(self) -> bool:
-        """Whether a part of it that has ended was a part of an operation: a driver's within an ORM's."""
+        """Whether it is an operation itself, by the attributes that it had when a part of it ended."""
         if self._is_operation is None:
             span = self.span
             self._is_operation = operation_of(span.name, _kind(span), dict(span.attributes or {})) is not None
@@ -154,7 +152,7 @@ class AgentperfSpanProcessor(SpanProcessor):
 
     def _root_around(self, outer: _Active | None, kind: SpanKind, own: Scope | None) -> Root | None:
         """The root that a span is in: its parent's, or where OpenTelemetry lost its context that of the thread."""
-        if kind in _OUTERMOST:
+        if kind in OUTERMOST:
             return None
         if outer is not None:
             return outer.scope.root
@@ -170,9 +168,9 @@ class AgentperfSpanProcessor(SpanProcessor):
         root = active.scope.root
         if operation is not None and not _is_inside_operation(active.outer):
             params, _ = self._recorder.hash_of(operation.key)
-            status = operation.status if operation.status >= _FAILED_STATUS else RAISED if failed else DONE
             self._recorder.put(
-                (operation.kind, operation.text, start, end, params, operation.batch, -1, status, active.scope,
+                (operation.kind, operation.text, start, end, params, operation.batch, -1, operation.outcome(failed),
+                 active.scope,
                  active.site, int(active.on_loop), operation.tokens)
             )  # fmt: skip
         if active.token is not None:
@@ -181,7 +179,7 @@ class AgentperfSpanProcessor(SpanProcessor):
             self._roots.discard(root.serial)
             told = root_of(span.name, kind, attributes)
             root.name, root.start, root.end = told.name, start, end
-            root.outcome = str(told.status) if told.status else "error" if failed else "ok"
+            root.outcome = told.outcome(failed)
             self._recorder.put(root)
 
 
