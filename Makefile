@@ -3,7 +3,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 # The first Python that is new enough.
-PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.10 python; do \
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python3.10 python; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null && echo $$python && break; done)
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 PYTEST_OPTIONS ?=
@@ -14,8 +14,8 @@ AGAIN := --last-failed --last-failed-no-failures none -n 0
 
 help:
 	@echo 'make demo      run examples/ under load, traced and profiled, lint it, and join all on one page'
-	@echo 'make test      run the tests (on CI on every CPython from 3.10 to 3.13 that is found)'
-	@echo 'make test-all  run the tests on every CPython from 3.10 to 3.13 that is found'
+	@echo 'make test      run the tests (on CI on every CPython from 3.10 to 3.14 that is found)'
+	@echo 'make test-all  run the tests on every CPython from 3.10 to 3.14 that is found'
 	@echo 'make lint      ruff, mypy, pyright, import contracts, generated files'
 	@echo 'make format    let ruff correct and format the code'
 	@echo 'make docs      write the generated pages again'

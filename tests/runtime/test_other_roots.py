@@ -144,6 +144,7 @@ from sanic.response import text
 port = free_port()
 app = Sanic("app", configure_logging=False)
 app.config.MOTD = False
+app.config.USE_UVLOOP = False  # for which it sets a policy, of which 3.14 complains
 
 @app.get("/users/<user_id:int>")
 async def user(request, user_id):

@@ -197,12 +197,22 @@ sqlite3.connect(":memory:").execute("select 1")
 
 
 def test_standard_streams_that_are_closed(tmp_path: Path) -> None:
-    write(tmp_path, QUERY + "query(1); os.mkdir('in'); open(f'in/{os.path.exists(\"/proc/self/fd/1\")}', 'x').close()")
+    # Some systems open what is closed: whatever it is, it is not the trace, into which the application would print.
+    write(
+        tmp_path,
+        QUERY
+        + "query(1); os.mkdir('in')"
+        + """
+for number in range(3):
+    if os.path.exists(f"/proc/self/fd/{number}"):
+        os.makedirs("in/" + os.path.basename(os.path.realpath(f"/proc/self/fd/{number}")), exist_ok=True)
+""",
+    )
     command = f"exec {sys.executable} app.py <&- >&- 2>&-"
     shown = subprocess.run(["sh", "-c", command], env=environment(tmp_path), cwd=tmp_path)
     assert shown.returncode == 0
     assert len(trace_of(tmp_path).of("sql")) == 1
-    assert os.listdir(tmp_path / "in") == ["False"]
+    assert set(os.listdir(tmp_path / "in")) <= {"null"}
 
 
 # --- ending -----------------------------------------------------------------------------------------------

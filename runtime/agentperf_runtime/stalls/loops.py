@@ -10,6 +10,7 @@ import functools
 import sys
 from _thread import get_ident
 from collections.abc import Callable, Iterator
+from itertools import chain
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -129,10 +130,10 @@ def running_already() -> Iterator[Found]:
     if own is not None and id(own) not in found:
         found.add(id(own))
         yield Found(own, get_ident(), True)
-    for loop in list(_loops_of_tasks()):
+    for loop, thread in chain(list(_loops_run_by_callers()), ((loop, 0) for loop in list(_loops_of_tasks()))):
         if id(loop) not in found and not has_selector(loop) and loop.is_running():
             found.add(id(loop))
-            yield Found(loop, 0, False)
+            yield Found(loop, thread, False)
 
 
 def _loop_on(frame: FrameType | None, thread: int) -> Found | None:
@@ -150,8 +151,25 @@ def _loop_on(frame: FrameType | None, thread: int) -> Found | None:
     return None
 
 
+def _loops_run_by_callers() -> Iterator[tuple[Any, int]]:
+    """The loops in C that are in the hands of whoever runs them, with their thread."""
+    loop_class = getattr(sys.modules.get("uvloop"), "Loop", None)
+    runner_class = getattr(sys.modules["asyncio"], "Runner", ())
+    if loop_class is None:
+        return
+    for thread, innermost in sys._current_frames().items():
+        frame: FrameType | None = innermost
+        while frame is not None:
+            for value in list(frame.f_locals.values()):
+                # Objects of the application are not to be asked for anything, not even for their class.
+                loop = value._loop if issubclass(type(value), runner_class) else value
+                if issubclass(type(loop), loop_class):
+                    yield loop, thread
+            frame = frame.f_back
+
+
 def _loops_of_tasks() -> Iterator[Any]:
-    """The loops of all tasks, of every thread: of a loop in C nothing else is to be found."""
+    """The loops of all tasks, of every thread. From 3.14 on the tasks of other threads are not to be had."""
     tasks = sys.modules["asyncio.tasks"]
     known = [getattr(tasks, name, ()) for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks")]
     loops = {id(loop): loop for some in known for loop in (task.get_loop() for task in list(some))}
