@@ -48,7 +48,7 @@ def test_classes_of_the_application_stay_what_they_are(tmp_path: Path) -> None:
     trace = run(
         tmp_path,
         """\
-        import sqlite3
+        import sqlite3, sys
 
         class Connection(sqlite3.Connection):
             def execute(self, *args):
@@ -64,8 +64,9 @@ def test_classes_of_the_application_stay_what_they_are(tmp_path: Path) -> None:
         assert connection.executed
         assert isinstance(connection.cursor(Cursor).execute("select 2"), Cursor)
         assert connection.cursor(factory=Cursor).connection is connection
-        sixth = sqlite3.connect(":memory:", 5.0, 0, None, True, Connection)
-        sixth.cursor().execute("select 3")
+        if sys.version_info < (3, 15):  # then by name only
+            sixth = sqlite3.connect(":memory:", 5.0, 0, None, True, Connection)
+            sixth.cursor().execute("select 3")
         """,
     )
     assert {"select ?"} <= {each.text for each in trace.of("sql")}
