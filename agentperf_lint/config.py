@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from agentperf_rules.catalogue.configured import MEANINGS
 from agentperf_rules.model import Confidence, Severity
 from agentperf_runtime.budgets import Budget, budget_of
 
@@ -94,7 +95,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     """The keys of `[tool.agentperf-lint]`.
 
     An empty `select` means every rule, `jobs` 0 one process per processor, an empty `baseline` none. `budgets` are
-    limits by measure (`p95 = "200ms"`), or tables of these by a pattern of names (`"GET /orders/*"`).
+    limits by measure (`p95 = "200ms"`), or tables of these by a pattern of names (`"GET /orders/*"`). `calls` say what
+    a call of a dotted name is (`"acme.sdk.Client.fetch" = "http"`), in words of `MEANINGS`.
     """
 
     select: tuple[str, ...] = ()
@@ -111,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
     cache_dir: str = ""
     trace: TraceSettings = TraceSettings()
     budgets: dict[str, Limit | dict[str, Limit]] = {}
+    calls: dict[str, str] = {}
 
     def all_excluded(self) -> tuple[str, ...]:
         """The patterns (gitignore syntax) of files and directories that are not looked for."""
@@ -224,6 +227,7 @@ def _from_table(table: Mapping[str, Any], path: Path, directory: Path) -> Config
     if settings.jobs < 0:
         raise ConfigError(f"{path}: {TABLE}.jobs: must not be negative")
     _check_trace(settings.trace, f"{path}: {TABLE}.trace.")
+    _check_calls(settings.calls, f"{path}: {TABLE}.calls.")
     try:
         budgets_of(settings)
     except ValueError as error:
@@ -259,6 +263,19 @@ def _check_trace(settings: TraceSettings, where: str) -> None:
         raise ConfigError(f"{where}stall-limit: must not be negative")
     if not settings.max_regression >= 0:
         raise ConfigError(f"{where}max-regression: must not be negative")
+
+
+def _check_calls(calls: Mapping[str, str], where: str) -> None:
+    for name, meaning in calls.items():
+        parts = name.removesuffix(".*").split(".")
+        if (len(parts) < 2 and not name.endswith(".*")) or not all(part.isidentifier() for part in parts):
+            raise ConfigError(
+                f'{where}"{name}": not a dotted name such as "package.module.function" or "package.Class.*"'
+            )
+        if meaning not in MEANINGS:
+            close = difflib.get_close_matches(meaning, MEANINGS, n=1)
+            suggestion = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(MEANINGS)}"
+            raise ConfigError(f'{where}"{name}": {meaning!r} is no kind of call: {suggestion}')
 
 
 def _explained(message: str) -> str:

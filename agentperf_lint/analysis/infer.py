@@ -213,6 +213,22 @@ class Resolver:
     def _name(self, file: LoadedFile, ref: int) -> Values:
         return self.global_name(file, file.text(ref))
 
+    def is_module(self, name: str) -> bool:
+        """Whether a top-level module or package of the project has the name."""
+        return bool(self.files) and (self.index.absolute(0, name) is not None or self.index.is_package(name, 0))
+
+    def named(self, dotted: str) -> Values:
+        """What `dotted`, a module of the project and names in it, stands for; empty when there is none."""
+        parts = dotted.split(".")
+        for length in range(len(parts) - 1, 0, -1):
+            module = self.index.absolute(0, ".".join(parts[:length])) if self.files else None
+            if module is not None:
+                values: Values = (Module(module),)
+                for name in parts[length:]:
+                    values = self._join(self.attribute(value, name) for value in values)
+                return values
+        return NONE
+
     def global_name(self, file: LoadedFile, name: str) -> Values:
         held = file.facts.scopes[0].names.get(name)
         if held is not None:

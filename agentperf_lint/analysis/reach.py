@@ -7,6 +7,7 @@ new is found.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,7 @@ from agentperf_lint.analysis.values import (
     External,
     Function,
     Instance,
+    Module,
     Partial,
     Pending,
     Value,
@@ -39,9 +41,11 @@ from agentperf_lint.analysis.values import (
 )
 from agentperf_rules import code_for
 from agentperf_rules.base import at_most
-from agentperf_rules.catalogue import Catalogue
+from agentperf_rules.catalogue import ANY_METHOD, Catalogue
 from agentperf_rules.catalogue.schema import Sink
 from agentperf_rules.model import CONFIDENCES, SEVERITIES, Confidence, Loop, LoopKind, Severity, Step, Suspect
+
+LOG = logging.getLogger(__name__)
 
 Family = Literal["blocking", "loop"]
 
@@ -176,16 +180,21 @@ class Reach:
         self._readable: set[str] = set()
         self._methods: dict[str, list[int]] | None = None
         self._passed: dict[str, list[LoadedFile]] | None = None
+        self._told: dict[int, Sink | None] = {}  # functions of which the project says what a call of them is
 
     # -- finding what matters -----------------------------------------------------------------------
 
     def run(self) -> list[Suspect]:
         """All suspects, in no particular order."""
         self._index()
+        self._told = dict(self._configured())
         self._resolve_always()
         # The order of questions can decide which answer a cycle of them gets, so it is always the same.
         for name in (*sorted(self.catalogue.terminal_names), *self._higher_order):
             self._want(name)
+        if any(name.endswith(ANY_METHOD) for name in self.catalogue.calls):
+            for name in sorted(self._by_name):  # whatever the methods are called
+                self._want(name)
         for name in sorted(self._relations):
             self._want(name)
             self._resolve_middles(name)
@@ -216,6 +225,44 @@ class Reach:
             for target, name in file.facts.aliases:
                 self._aliases[target].add(name)
         self._readable = self._properties | self._relations
+
+    def _configured(self) -> Iterator[tuple[int, Sink | None]]:
+        """The functions that `catalogue.calls` names: the sink that a call of one is, None for nothing that costs."""
+        for name in sorted(self.catalogue.calls, key=lambda name: not name.endswith(ANY_METHOD)):
+            sink = self.catalogue.sink(name)
+            keys = list(self._functions_named(name, with_overrides=sink is None))
+            if not keys and self.resolver.is_module(name.partition(".")[0]):
+                LOG.warning('calls: "%s" is no function of this project', name)
+            for key in keys:
+                last = self.resolver.scope(key).name
+                yield (
+                    key,
+                    sink and sink._replace(name=name.removesuffix("*") + last if name.endswith(ANY_METHOD) else name),
+                )
+
+    def _functions_named(self, name: str, with_overrides: bool) -> Iterator[int]:
+        """The functions of the project that a dotted name means; with `.*` all of a class or module.
+
+        What overrides an abstract method is always meant as well.
+        """
+        owner, every, _ = name.partition(ANY_METHOD)
+        for value in self.resolver.named(owner):
+            if isinstance(value, Function):
+                yield value.key
+                receiver = self.resolver.owner(value.key)
+                if receiver >= 0 and (with_overrides or self.resolver.is_abstract(value.key)):
+                    for subclass in self._all_subclasses(receiver):
+                        yield from self._methods_of(subclass, self.resolver.scope(value.key).name)
+            elif isinstance(value, Class) and not every:
+                for constructor in _CONSTRUCTORS:
+                    yield from self._methods_of(value.key, constructor)
+            elif isinstance(value, (Class, Module)) and every:
+                key = value.key if isinstance(value, Class) else value.file << SCOPE_BITS
+                for attribute in self.resolver.scope(key).names:
+                    yield from self._functions_named(f"{owner}.{attribute}", with_overrides)
+
+    def _methods_of(self, cls: int, name: str) -> Iterator[int]:
+        yield from (value.key for value in self.resolver.lookup(cls, name) if isinstance(value, Function))
 
     def _index_class(self, file: LoadedFile, key: int, scope: f.Scope) -> None:
         self._classes.append((key, scope))
@@ -511,6 +558,12 @@ class Reach:
                 continue
             sync = kind not in (Kind.ASYNC, Kind.ASYNC_GENERATOR, Kind.ASYNC_CONTEXT_MANAGER)
             if not sync and use.flags & f.DISCARDED:
+                continue
+            if key in self._told:
+                sink = self._told[key]
+                if sink is not None:
+                    edge = self._sink(sink, sink.name, index, use, caller, at_most(sure, confidence), repeats)
+                    yield edge._replace(sync=sync)
                 continue
             yield Edge(caller, caller >> SCOPE_BITS, index, key, None, "", at_most(sure, confidence), sync, repeats)
             for wrapper in self.resolver.wrappers(key) if sync else ():

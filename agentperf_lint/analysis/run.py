@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from agentperf_lint.analysis.progress import Progress
     from agentperf_lint.analysis.workers import Workers
     from agentperf_lint.config import Config
+    from agentperf_rules.catalogue import Calls
 
 UNREADABLE = "APL901"
 MAX_JOBS = 8
@@ -91,6 +93,7 @@ class _Run:
         self.stdin = None if stdin is None else (os.path.abspath(stdin[0]), stdin[1])
         self.progress = progress
         self.keep = keep
+        self.calls = tuple(sorted(config.calls.items()))
         self.seconds: dict[str, float] = {}
         self.cwd = os.getcwd()
 
@@ -103,7 +106,7 @@ class _Run:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
 
     def report(self, noqa: bool) -> Report:
-        cache = Cache.open(self.cache_dir, cache_version())
+        cache = Cache.open(self.cache_dir, cache_version(self.calls))
         try:
             with self._timed("sources"):
                 wanted, known = self._sources()
@@ -207,7 +210,7 @@ class _Run:
             if digest is not None and digest in cached:
                 blobs[file.path] = cached[digest]
             elif self.stdin is not None and file.path == self.stdin[0]:
-                blobs[file.path] = ENCODER.encode(facts_of(self.stdin[1]))
+                blobs[file.path] = ENCODER.encode(facts_of(self.stdin[1], self.calls))
                 digests[file.path] = digest_of(self.stdin[1])
             else:
                 missing.append(file)
@@ -215,7 +218,7 @@ class _Run:
         new: dict[bytes, bytes] = {}
         with self._progress("Reading", len(missing)) as advance:
             chunks = chunked([file.path for file in missing], _weights(missing), workers.jobs)
-            for read in workers.run(read_files, chunks, crashed_reading, advance):
+            for read in workers.run(partial(read_files, calls=self.calls), chunks, crashed_reading, advance):
                 blobs[read.path] = read.facts
                 if read.digest:
                     digests[read.path] = read.digest
@@ -245,7 +248,7 @@ class _Run:
         for file in known:
             facts = DECODER.decode(blobs.pop(file.path))
             loaded.append(LoadedFile(len(loaded), file.path, facts))
-        catalogue = load_catalogue()
+        catalogue = load_catalogue(self.calls)
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, RECURSION_LIMIT))
         try:
@@ -330,11 +333,14 @@ class _Run:
         )
 
 
-def cache_version() -> str:
-    """Changes whenever cached facts or findings could come out differently: with this program and the interpreter."""
+def cache_version(calls: Calls = ()) -> str:
+    """Changes whenever cached facts or findings could come out differently.
+
+    That is with this program, the interpreter, and what the project says of `calls`.
+    """
     import agentperf_rules
 
-    state = hashlib.blake2b(f"{__version__} {sys.version_info[:2]}".encode(), digest_size=8)
+    state = hashlib.blake2b(f"{__version__} {sys.version_info[:2]} {calls}".encode(), digest_size=8)
     for package in (os.path.dirname(__file__), *agentperf_rules.__path__):
         for directory, _, names in os.walk(package):
             for name in sorted(names):

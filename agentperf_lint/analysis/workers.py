@@ -21,6 +21,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from agentperf_lint.analysis import facts as f
+from agentperf_rules.catalogue import Calls
 from agentperf_rules.model import Finding, Suspect
 
 WORTH_A_PROCESS = 400_000  # bytes of source; below this a second process costs more than it saves
@@ -60,32 +61,32 @@ def digest_of(source: bytes) -> bytes:
     return hashlib.blake2b(source, digest_size=16).digest()
 
 
-def read_files(paths: Sequence[str]) -> list[Read]:
-    """Facts of `paths`. Whatever is wrong with a file becomes its facts; nothing is raised."""
+def read_files(paths: Sequence[str], calls: Calls = ()) -> list[Read]:
+    """Facts of `paths`, for a project that says what `calls` are. Whatever is wrong with a file becomes its facts."""
     enabled = gc.isenabled()
     gc.disable()  # syntax trees are large and free of cycles
     try:
-        return [_read_file(path) for path in paths]
+        return [_read_file(path, calls) for path in paths]
     finally:
         if enabled:
             gc.enable()
 
 
-def _read_file(path: str) -> Read:
+def _read_file(path: str, calls: Calls) -> Read:
     try:
         source = _content(path)
     except OSError as error:
         return Read(path, b"", f.ENCODER.encode(f.unreadable(1, error.strerror or str(error))))
-    return Read(path, digest_of(source), f.ENCODER.encode(facts_of(source)))
+    return Read(path, digest_of(source), f.ENCODER.encode(facts_of(source, calls)))
 
 
-def facts_of(source: bytes) -> f.FileFacts:
-    """The facts of one file's content."""
+def facts_of(source: bytes, calls: Calls = ()) -> f.FileFacts:
+    """The facts of one file's content, for a project that says what `calls` are."""
     from agentperf_lint.analysis.extract import Extractor
     from agentperf_lint.analysis.parsing import UnreadableSource, parse
     from agentperf_rules.catalogue import load_catalogue
 
-    catalogue = load_catalogue()
+    catalogue = load_catalogue(calls)
     try:
         tree = parse(source)
         return Extractor(source, catalogue).run(tree, source)

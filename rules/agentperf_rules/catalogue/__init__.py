@@ -13,11 +13,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from agentperf_rules.catalogue.configured import configured
 from agentperf_rules.catalogue.family import Family
 from agentperf_rules.catalogue.schema import Convention, Invoker, Offloader, Returns, Sink
 
 On = Literal["call", "enter", "iterate", "read"]
 Row = TypeVar("Row", Sink, Returns)
+Calls = tuple[tuple[str, str], ...]
+"""Pairs of a dotted name and what calling it means, see `configured`."""
 
 DEEP = ".**."
 ANY_METHOD = ".*"
@@ -67,8 +70,10 @@ class Table(dict[str, Row]):
 class Catalogue:
     """All rows, and the answers to what a canonical dotted name means. Answers are remembered."""
 
-    def __init__(self, families: Iterable[Family], fingerprint: str = "") -> None:
+    def __init__(self, families: Iterable[Family], fingerprint: str = "", calls: Calls = ()) -> None:
+        """`calls` are what a project says of names of its own; it has the last word."""
         self.fingerprint = fingerprint
+        self.calls: dict[str, str] = dict(calls)
         self.sinks: Table[Sink] = Table()
         self.uses: dict[str, dict[str, Sink]] = {"enter": {}, "iterate": {}, "read": {}}
         self.returns: Table[Returns] = Table()
@@ -80,11 +85,15 @@ class Catalogue:
         conventions: list[Convention] = []
         contexts: set[str] = set()
         known: set[str] = set()
+        families = list(families)
         for family in families:
             self._take(family)
             conventions.extend(family.conventions)
             contexts.update(family.async_contexts)
             known.update(family.known)
+        self.exempt.difference_update(self.calls)
+        for family in configured(self.calls, families):
+            self._take(family)
         self.sinks.sort()
         self.returns.sort()
         self.conventions: tuple[Convention, ...] = tuple(conventions)
@@ -95,6 +104,7 @@ class Catalogue:
         self.owners: frozenset[str] = frozenset([name.rpartition(".")[0] for name in self.sinks])
         self.packages: frozenset[str] = self._packages()
         self.terminal_names: frozenset[str] = self._terminal_names(known)
+        self._exempts_all = any(name.endswith(ANY_METHOD) for name in self.exempt)
         self._alias_tops: frozenset[str] = frozenset(name.partition(".")[0] for name in self.aliases)
         self._by_method: dict[str, list[Convention]] = {}
         for convention in conventions:
@@ -198,7 +208,7 @@ class Catalogue:
 
     def _find_sink(self, name: str, on: On) -> Sink | None:
         for spelling in self._spellings(name):
-            if spelling in self.exempt:
+            if spelling in self.exempt or (self._exempts_all and f"{spelling.rpartition('.')[0]}{ANY_METHOD}" in self.exempt):
                 return None
             found = self.sinks.find(spelling) if on == "call" else self.uses[on].get(spelling)
             if found is not None:
@@ -271,10 +281,10 @@ def families() -> list[Family]:
     return [value for module in modules for value in vars(module).values() if isinstance(value, Family)]
 
 
-@lru_cache(maxsize=1)
-def load_catalogue() -> Catalogue:
-    """The catalogue of all families, built at the first call."""
-    return Catalogue(families(), _fingerprint())
+@lru_cache(maxsize=4)
+def load_catalogue(calls: Calls = ()) -> Catalogue:
+    """The catalogue of all families and of what a project says of `calls`, built at the first call."""
+    return Catalogue(families(), _fingerprint(), calls)
 
 
 def _fingerprint() -> str:
