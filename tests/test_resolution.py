@@ -1232,6 +1232,76 @@ class Handler:
     async def send_other(self, request):
         await self.other.send(request)  # expect APL103
 """,
+    "the quick way beside the one in a thread": """
+### main.py
+import asyncio
+from pathlib import Path
+class Upload:
+    def __init__(self, path):
+        self.file = open(path, "w+b")
+        self.small = True
+    async def write(self, data):
+        if self.small:
+            self.file.write(data)
+        else:
+            await asyncio.to_thread(self.file.write, data)
+    async def read(self):
+        if not self.small:
+            return await asyncio.to_thread(self.file.read)
+        return self.file.read()
+    async def both(self, data):
+        await asyncio.to_thread(self.file.write, data)
+        self.file.write(data)  # expect APL103
+def load(path: Path):
+    return path.read_text()
+async def maybe(path: Path):
+    if path.name == "x":
+        return load(path)
+    return await asyncio.to_thread(load, path)
+async def elsewhere(path: Path):
+    if path.name:
+        return load(path)  # expect APL103
+""",
+    "sockets that do not block": """
+### main.py
+import socket, ssl
+WOULD_BLOCK = (BlockingIOError, InterruptedError)
+class Stream:
+    def __init__(self, raw: socket.socket):
+        self.raw = raw
+        self.raw.setblocking(False)
+    async def read(self):
+        return self.raw.recv(10)
+class Other:
+    def __init__(self, raw: socket.socket):
+        self.raw = raw
+        self.raw.setblocking(True)
+    async def read(self):
+        return self.raw.recv(10)  # expect APL111
+    async def asked(self):
+        while True:
+            try:
+                return self.raw.recv(10)
+            except (BlockingIOError, InterruptedError):
+                await ready(self.raw)
+    async def asked_ssl(self, raw: ssl.SSLSocket):
+        try:
+            return raw.recv(10)
+        except ssl.SSLWantReadError:
+            return raw.recv(1)  # expect APL111
+    async def failed(self):
+        try:
+            return self.raw.recv(10)  # expect APL111
+        except OSError:
+            return b""
+async def connect(address):
+    raw = socket.socket()
+    raw.setblocking(False)
+    raw.connect(address)
+async def connect_and_wait(address):
+    raw = socket.socket()
+    raw.connect(address)  # expect APL111
+""",
 }
 
 _EXPECT = re.compile(r"#\s*expect\s+(?P<codes>APL\d+(?:\s+APL\d+)*)")

@@ -166,6 +166,7 @@ _HARMLESS = frozenset("str type hash object dir".split())
 _ITERATING = frozenset("list tuple set frozenset sorted sum any all max min dict next len filter map".split())
 _THREAD_QUESTIONS = frozenset({"get_ident", "current_thread", "get_native_id", "currentThread"})
 FAN_OUT = frozenset({"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait", "shield"})
+_WOULD_BLOCK = frozenset({"BlockingIOError", "SSLWantReadError", "SSLWantWriteError", "BLOCKING_IO_ERRORS"})
 _CLOSED = frozenset({"closed", "closing", "is_closed", "is_closing"})
 STARTS_ONE = frozenset({"create_task", "ensure_future", "shield"})  # awaited at once, they start nothing side by side
 
@@ -197,6 +198,7 @@ class _Frame:
         "loaded",
         "loop",
         "method_of",
+        "no_wait",
         "params",
         "parent",
         "recording",
@@ -220,6 +222,7 @@ class _Frame:
         self.batch = 0
         self.selected = 0
         self.kept = 0
+        self.no_wait = 0
         self.guard = ""
         self.exited = False
         self.switches: dict[str, bool] = _NO_SWITCHES
@@ -408,6 +411,8 @@ class Extractor:
             flags |= f.KEPT
         if frame.exited:
             flags |= f.AFTER_EXIT
+        if frame.no_wait:
+            flags |= f.NO_WAIT
         strings = self.string_index
         self.uses += (
             frame.index,
@@ -1257,7 +1262,10 @@ class Extractor:
         frame = self.frame
         before = frame.env
         frame.env = before.copy()
+        asks_again = any(_would_block(handler.type) for handler in node.handlers)
+        frame.no_wait += asks_again
         ends = self.body(node.body)
+        frame.no_wait -= asks_again
         start = self._merge(before, frame.env)
         if not ends and node.orelse:
             ends = self.body(node.orelse)
@@ -1503,6 +1511,13 @@ def _other_thread_branch(test: ast.expr) -> str:
             if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
                 return "body" if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)) else "orelse"
     return ""
+
+
+def _would_block(handled: ast.expr | None) -> bool:
+    """Whether an `except` is for what only calls raise that do not wait."""
+    if isinstance(handled, ast.Tuple):
+        return any(_would_block(each) for each in handled.elts)
+    return handled is not None and _last_name(handled) in _WOULD_BLOCK
 
 
 def _says_no_wait(keyword: ast.keyword) -> bool:

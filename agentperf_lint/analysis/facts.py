@@ -60,7 +60,7 @@ ITERABLE = 128  # is itself the iterable of a loop
 CONDITIONAL = 256  # in a branch: an `if`, an `except`, a `case`
 SELECTED = 1024  # in a branch that one value of a text selects: `if backend == "sqlite"`
 KEPT = 2048  # runs once and is kept in a global: `if _table is None: _table = load()`
-NO_WAIT = 4096  # says so: `wait=False`, `block=False`, `blocking=False`
+NO_WAIT = 4096  # says so: `wait=False`, `block=False`, `blocking=False`, or `except BlockingIOError`
 HANDED_ON = 16384  # an argument of an awaited call that starts nothing side by side: `await wait_for(f(x), 1)`
 AFTER_EXIT = 8192  # a branch that returns stands before it in the function
 BATCHED = 512  # in a branch that is taken once per batch: `if n % size == 0`, `if len(rows) >= size`

@@ -78,6 +78,7 @@ _BUFFER_READERS = frozenset(
         "soundfile numpy pydub"
     ).split()
 )
+_CAN_REFUSE = frozenset({"sync", "socket", "file"})  # kinds of calls that can be told not to wait
 _ENDS = (".commit", ".rollback", ".close")  # of a transaction
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
@@ -158,6 +159,7 @@ class Reach:
         self.edges: dict[int, list[Edge]] = defaultdict(list)
         self.into: dict[int, list[Edge]] = defaultdict(list)
         self.offloaded_results: set[tuple[int, int]] = set()
+        self._offloaded: set[tuple[int, int]] = set()  # functions (caller, reference) that are handed to a thread
         self.suspects: list[Suspect] = []
         self._by_name: dict[str, list[tuple[LoadedFile, list[int]]]] = defaultdict(list)
         self._inert: dict[str, bool] = {}
@@ -653,7 +655,8 @@ class Reach:
             sink is not None
             and not self._is_prefetched(value, file, file.bases[use.ref])
             and not self._in_memory(sink, file, use.ref)
-            and not (use.flags & f.NO_WAIT and sink.kind == "sync")
+            and not (use.flags & f.NO_WAIT and sink.kind in _CAN_REFUSE)
+            and not (sink.kind == "socket" and self._is_set_not_to_block(file, use))
             and not self._does_not_wait(file, use.ref)
             and not (sink.kind == "client" and self._loads_nothing(sink, file, use.ref))
         ):
@@ -683,6 +686,21 @@ class Reach:
                 held = self.resolver.values(file, ref)
                 if any(isinstance(v, External) and v.name.rpartition(".")[2] in f.NO_WAIT_FLAGS for v in held):
                     return True
+        return False
+
+    def _is_set_not_to_block(self, file: LoadedFile, use: f.Use) -> bool:
+        """Whether the function, or a method of its class, calls `setblocking(False)` of the same socket."""
+        receiver = file.strings[use.written].rpartition(".")[0]
+        if not receiver:
+            return False
+        owner = self.resolver.owner(self.resolver.key(file, use.scope))
+        for index in file.facts.called.get("setblocking", ()):
+            other = file.use(index)
+            if (file.strings[other.written], file.strings[other.given][:1]) == (f"{receiver}.setblocking", "f") and (
+                other.scope == use.scope
+                or (owner >= 0 and owner == self.resolver.owner(self.resolver.key(file, other.scope)))
+            ):
+                return True
         return False
 
     def _loads_nothing(self, sink: Sink, file: LoadedFile, call: int) -> bool:
@@ -736,6 +754,8 @@ class Reach:
         ref = self._argument(file, use.ref, offloader.position, offloader.keyword)
         if ref and file.ops[ref] == f.CALL:
             self.offloaded_results.add((file.index, ref))
+        elif ref:
+            self._offloaded.add((caller, ref))
         if use.flags & f.AWAITED:  # off the event loop, but still one call per element of a loop
             for target in self.resolver.values(file, ref) if ref else NONE:
                 yield from self._offloaded_edges(target, index, use, caller)
@@ -1074,7 +1094,7 @@ class Reach:
                 if edge.code in ("APL120", "APL122"):
                     self._suspect(edge, None, edge.code)
                     continue
-                if not scope.flags & f.ASYNC or not edge.sync:
+                if not scope.flags & f.ASYNC or not edge.sync or self._is_the_quick_way(edge):
                     continue
                 effect = None
                 if edge.callee >= 0:
@@ -1090,6 +1110,14 @@ class Reach:
                     best[edge.use] = (rank, edge, effect)
             for (possible, _), edge, effect in best.values():
                 self._suspect(edge, effect, "", weak=bool(possible))
+
+    def _is_the_quick_way(self, edge: Edge) -> bool:
+        """Whether another branch of the function hands the very same call to a thread: this one was left on purpose."""
+        file = self.files[edge.file]
+        use = file.use(edge.use)
+        if use.kind != f.USE_CALL or not use.flags & (f.CONDITIONAL | f.AFTER_EXIT):
+            return False
+        return (edge.caller, file.bases[use.ref]) in self._offloaded
 
     def _effect_at(self, edge: Edge, family: Family, effects: dict[int, Effect]) -> Effect | None:
         effect = effects.get(edge.callee)

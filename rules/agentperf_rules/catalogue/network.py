@@ -13,6 +13,7 @@ network.calls("socket.socket", "send sendto sendmsg", use=STREAMS, severity="med
 network.calls("socket", "create_connection", use="asyncio.open_connection()")
 network.calls("socket", "getaddrinfo gethostbyname gethostbyname_ex", use="loop.getaddrinfo()")
 network.calls("socket", "gethostbyaddr getnameinfo getfqdn", use="loop.getnameinfo()")
+network.known.append("setblocking")  # which says that the calls above return at once
 network.gives("socket.create_connection socket.create_server socket.fromfd socket.socket", "socket.socket")
 network.gives("ssl.SSLContext.wrap_socket ssl.wrap_socket", "socket.socket")
 network.calls("ssl.SSLSocket", "do_handshake read write unwrap", use=STREAMS)
