@@ -631,6 +631,15 @@ INNOCENT = {
         """,
         QUERY,
     ),
+    "cases of a test": (
+        """
+        def test(self, db, xs):
+            for x in xs:
+                with self.subTest(x=x):
+                    assert db.get(x)
+        """,
+        QUERY,
+    ),
     "once, outside": (
         """
         def f(db, x):

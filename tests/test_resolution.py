@@ -338,6 +338,86 @@ def work():
 async def f():
     await work()
 """,
+    "decorator that keeps sync functions sync and async ones async": """
+### timing.py
+import functools, inspect
+def timed(fn):
+    if inspect.iscoroutinefunction(fn):
+        return timed_async(fn)
+    @functools.wraps(fn)
+    def wrapper(*args):
+        return fn(*args)
+    return wrapper
+def timed_async(fn):
+    @functools.wraps(fn)
+    async def wrapper(*args):
+        return await fn(*args)
+    return wrapper
+def logged(level):
+    def decorate(fn):
+        if inspect.iscoroutinefunction(fn):
+            @functools.wraps(fn)
+            async def wrapper(*args):
+                return await fn(*args)
+        else:
+            @functools.wraps(fn)
+            def wrapper(*args):
+                return fn(*args)
+        return wrapper
+    return decorate
+### app.py
+import time
+import timing
+@timing.timed
+def work():
+    time.sleep(1)
+@timing.logged("debug")
+def load():
+    time.sleep(1)
+async def f():
+    work()  # expect APL101
+    load()  # expect APL101
+""",
+    "a property that is kept": """
+### app.py
+from functools import cached_property
+from sqlalchemy.orm import Session
+class Form:
+    session: Session
+    @cached_property
+    def choices(self):
+        return self.session.query(Choice).all()
+    @property
+    def current(self):
+        return self.session.query(Choice).first()
+    def clean(self, names):
+        return [self.choices.index(name) for name in names]
+    def fill(self, names):
+        return [self.current.get(name) for name in names]  # expect APL202
+def clean(forms: list[Form]):
+    return [form.choices for form in forms]  # expect APL202
+""",
+    "looking at a row and at an engine": """
+### app.py
+from sqlalchemy import create_engine, inspect
+class User:
+    def __init__(self, row):
+        self.db = inspect(row).session
+    async def rename(self, name):
+        self.row.name = name
+        self.db.commit()  # expect APL107
+async def names(url):
+    state = inspect(User)
+    return inspect(create_engine(url)).get_table_names()  # expect APL106
+""",
+    "machines in a cloud are instances, too": """
+### app.py
+def clear(client, rows, ids):
+    for id in ids:
+        client.delete_instance(id)
+    for row in rows:
+        row.delete_instance()  # expect APL207
+""",
     "nested function called and not called": """
 ### app.py
 import time

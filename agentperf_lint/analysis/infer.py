@@ -893,10 +893,9 @@ class Resolver:
             if isinstance(value, External) and self.catalogue.offloads(value.name):
                 return True
             if isinstance(value, Function):
-                return any(
-                    isinstance(result, Function) and self.scope(result.key).flags & f.ASYNC
-                    for result in self._wrappers(value)
-                )
+                made = [result for result in self._wrappers(value) if isinstance(result, Function)]
+                # One that looks whether it is given a coroutine function leaves sync ones sync.
+                return bool(made) and all(self.scope(result.key).flags & f.ASYNC for result in made)
         return False
 
     def wrappers(self, key: int) -> list[int]:

@@ -1167,6 +1167,8 @@ class Reach:
                     continue
                 if (edge.callee < 0 and not _applies(edge, "loop")) or self._is_batched(edge):
                     continue
+                if edge.callee >= 0 and self._is_kept_by_self(file, use, edge.callee):
+                    continue
                 loop = self._loop_of(file, use)
                 if loop is None and not edge.repeats:
                     continue
@@ -1176,6 +1178,18 @@ class Reach:
                     best[edge.use] = (rank, edge, effect, loop)
             for (weak, _), edge, effect, loop in best.values():
                 self._report_loop(edge, effect, loop, weak)
+
+    def _is_kept_by_self(self, file: LoadedFile, use: f.Use, key: int) -> bool:
+        """Whether the use reads a property that `self`, the same in every turn of a loop, computes once."""
+        if "cached_property" not in self.resolver.decorator_names(key):
+            return False
+        name = self.resolver.scope(key).name
+        ref = use.ref
+        while ref and file.ops[ref] in (f.ATTR, f.CALL, f.ITEM, f.AWAIT):
+            if file.ops[ref] == f.ATTR and file.text(ref) == name:
+                return file.ops[file.bases[ref]] == f.PARAM and file.text(file.bases[ref]) == "self"
+            ref = file.bases[ref]
+        return False
 
     def _loop_of(self, file: LoadedFile, use: f.Use) -> f.LoopFact | None:
         """The innermost loop around the use that is not over a handful of written-out elements."""

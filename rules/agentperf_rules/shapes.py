@@ -107,6 +107,7 @@ _WAITS_FOR_RATE = re.compile(r"wait.*(rate|throttl|quota)")
 _LIMITERS = frozenset({"limiter", "throttle", "throttler", "ratelimit", "ratelimiter", "rate"})
 _SEMAPHORES = frozenset({"semaphore", "sem", "limiter", "limit", "throttle"})
 _LIMITED = _SEMAPHORES | {"bounded", "concurrency", "concurrent", "limited", "throttled"}
+_TEST_CASES = frozenset({"subTest", "subtest"})  # `with self.subTest(case):`
 _BUFFERS = frozenset({"pipe", "pipeline", "batch", "bulk", "batcher"})
 _FACTORIES = frozenset(
     {
@@ -421,6 +422,8 @@ class LoopJudge:
             return "another statement each time"
         if self._is_fallback():
             return "a way out after the batch has failed"
+        if any(last_name(item) in _TEST_CASES for item in self.block.entered):
+            return "a case of a test each time"
         return ""
 
     def _passes_batch(self) -> bool:

@@ -257,9 +257,9 @@ cloud.calls("boto3.Session", "client resource", kind="client", severity="medium"
 cloud.calls("botocore.session.Session", "create_client", kind="client", severity="medium", loop=False, use="one client shared by all calls")
 cloud.calls("googleapiclient.discovery", "build", kind="client", severity="medium", loop=False, use="one client shared by all calls")
 
-# Temporal, Celery and the like: publishing is a round trip to the broker.
-cloud.calls("celery.Task", "delay apply_async", severity="medium", batch="a group()")
-cloud.calls("celery.Celery", "send_task", severity="medium", batch="a group()")
+# Celery and the like: publishing is a round trip to the broker, for each task of a group() as well.
+cloud.calls("celery.Task", "delay apply_async", severity="medium", loop=False)
+cloud.calls("celery.Celery", "send_task", severity="medium", loop=False)
 cloud.calls("celery.result.AsyncResult", "get wait join", use="polling its state with asyncio.sleep()")
 cloud.gives("celery.Task.delay celery.Task.apply_async celery.Celery.send_task", "celery.result.AsyncResult")
 cloud.calls("kafka.KafkaProducer", "flush", use="aiokafka.AIOKafkaProducer", loop=False)

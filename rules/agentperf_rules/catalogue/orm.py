@@ -118,7 +118,16 @@ core.calls(CONNECTION, "commit", use=ASYNC_ENGINE, loop=False)
 core.calls(CONNECTION, "rollback", use=ASYNC_ENGINE, loop=False, severity="medium")
 core.awaited(ACONNECTION, "execute scalar scalars exec_driver_sql stream")
 core.calls("sqlalchemy.MetaData", "create_all drop_all reflect", use="AsyncConnection.run_sync()", loop=False)
-core.calls("sqlalchemy", "inspect", use="AsyncConnection.run_sync()", loop=False)
+# inspect() of a row asks nobody, of an engine it connects; what the latter gives is asked next.
+INSPECTOR = "sqlalchemy.inspect()"
+core.calls(
+    INSPECTOR,
+    "has_table has_schema has_sequence get_table_names get_view_names get_schema_names get_columns get_indexes get_foreign_keys"
+    " get_pk_constraint get_unique_constraints get_check_constraints",
+    use="AsyncConnection.run_sync()",
+    loop=False,
+)
+core.gives(f"{INSPECTOR}.session", "sqlalchemy.orm.Session")
 core.alias("sqlalchemy.MetaData", "sqlalchemy.schema.MetaData sqlalchemy.sql.schema.MetaData")
 core.gives("alembic.op.get_bind", CONNECTION)
 core.calls("alembic.op", "execute")
