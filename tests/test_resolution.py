@@ -410,6 +410,31 @@ async def names(url):
     state = inspect(User)
     return inspect(create_engine(url)).get_table_names()  # expect APL106
 """,
+    "what was put into a list or a dict, and copies": """
+### app.py
+import copy
+def mark(rows, by_id):
+    todo, kept, connections = [], {}, {}
+    for row in rows:
+        if row.late:
+            todo.append(row)
+    for row in todo:
+        row.late = False
+        row.save()  # expect APL207
+    for row in rows:
+        twin = kept.setdefault(row.id, row)
+        twin.late = False
+        twin.save()  # expect APL207
+        new = copy.copy(row)
+        new.pk = None
+        new.save()  # expect APL207
+    for row in rows:
+        connections["main"].execute("INSERT INTO seen VALUES (?)", (row.id,))  # expect APL207
+        kept.update(row)
+        todo.insert(0, row)
+        kept.get(row)
+        connections.pop(row)
+""",
     "machines in a cloud are instances, too": """
 ### app.py
 def clear(client, rows, ids):

@@ -152,6 +152,7 @@ _PLAIN_TYPES = frozenset("str bytes int float bool dict list set frozenset".spli
 _GIVE_PLAIN = frozenset("str bytes int float bool len repr dict abs round hash id ord chr format".split())
 _NO_ELEMENTS = frozenset({"plain", "None", "Any"})
 _TYPING = frozenset({"typing", "collections.abc", "collections"})
+_CONTAINERS = frozenset({"list", "dict", "set", "generator"})
 _CONTAINER_ANNOTATIONS = frozenset(
     (
         "Dict Mapping MutableMapping defaultdict DefaultDict OrderedDict List Set FrozenSet Sequence "
@@ -468,15 +469,15 @@ class Extractor:
             return True
         root = self._root(callee)
         root_op = self.nodes[root][0]
-        if root_op == f.TEXT or (root_op == f.LITERAL and root not in self.args):
+        if root_op == f.TEXT or (root_op == f.LITERAL and self._plain(root) == "plain"):
             return True
-        if root_op == f.UNKNOWN:
+        if root_op == f.UNKNOWN or (root_op == f.LITERAL and root not in self.args):  # what was put in later
             return not self._says_enough(terminal, written)
         if root_op == f.IMPORT or root_op == f.MEMBER:
             module = self.nodes[root][2]
             top = module.partition(":")[0].partition(".")[0]
             if self.nodes[root][1] == 0 and top in sys.stdlib_module_names and top not in self.known_tops:
-                return True
+                return top != "copy" or not self._says_enough(terminal, written)
         elif root_op == f.PARAM and not self._typed(root):
             if not self._says_enough(terminal, written):
                 return True
@@ -520,7 +521,7 @@ class Extractor:
         if op == f.TEXT:
             return "plain"
         if op == f.LITERAL:
-            return "" if text in ("None", "tuple") else "plain" if ref not in self.args else "container"
+            return "" if text in ("None", "tuple") else "container" if text in _CONTAINERS else "plain"
         if op == f.ATTR or op == f.ITEM:
             return "plain" if self._plain(base) == "plain" else ""
         if op == f.CALL:

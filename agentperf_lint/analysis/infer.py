@@ -648,14 +648,11 @@ class Resolver:
                 return special
         if owner in _EXIT_STACKS and last in _ENTERS and args:
             return self._join(self._entered(v, _ENTERS[last]) for v in self.values(file, args[0]))
-        if owner in ("builtins.list", "builtins.dict") and value.elements:
-            return (
-                (Sequence(value.elements),)
-                if last in _HOLDS_SAME
-                else value.elements
-                if last in _GIVES_ELEMENT
-                else NONE
-            )
+        if owner in ("builtins.list", "builtins.dict"):
+            if last in _GIVES_ELEMENT:
+                return value.elements
+            if value.elements:
+                return (Sequence(value.elements),) if last in _HOLDS_SAME else NONE
         offloader = self.catalogue.offloaders.get(name)
         if offloader is not None and offloader.awaitable and not offloader.result and offloader.position < len(args):
             return self._join(self.called(v, file, 0) for v in self.values(file, args[offloader.position]))
@@ -809,11 +806,15 @@ class Resolver:
                 return NONE
             is_class = self._is_class(value.name) or self.catalogue.returns_of(f"{value.name}.__call__") is not None
             if value.instance or not is_class:
-                return value.elements or (External(f"{value.name}.[]", False),)
+                return value.elements or self._unknown_item(value)
             return (Alias(file.index, ref),)
         if isinstance(value, Class):
             return (value,)
         return NONE
+
+    def _unknown_item(self, value: External) -> Values:
+        """What an object of a library holds under a key has the name of that; a list or a dict may hold anything."""
+        return NONE if value.name in ("builtins.list", "builtins.dict") else (External(f"{value.name}.[]", False),)
 
     # -- functions ----------------------------------------------------------------------------------
 

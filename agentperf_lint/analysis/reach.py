@@ -62,7 +62,7 @@ MAX_NAMESAKES = 3  # methods that share a distinctive name, all taken for what i
 MAX_CALLERS = 10  # of a helper that reaches the sink for one kind of caller only, like a logger with many back ends
 # What a single implementation of a method does is not what mostly happens, with so many or beside one in memory.
 SEVERAL, MANY = 3, 6
-_IN_MEMORY = re.compile(r"Memory|Null|Noop|NoOp|Dummy")
+_IN_MEMORY = re.compile(r"Memory|Null|Noop|NoOp|Dummy|Fake|Mock|Local|AsyncQueue")
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
 
 _LOOP_KINDS: tuple[LoopKind, ...] = ("for", "async for", "while", "comprehension")

@@ -38,6 +38,7 @@ class Slice:
         headers = [part for place in places for part in _header(place)]
         self.wanted = self._fed_by(_all_names([*iterables, *headers]) - _SELF)
         self.results = self._fed_from(frozenset(name for place in places for name in _bound_by(place)))
+        self.tried = frozenset(name for statement in path for name in _iterated_after_failure(statement, path))
 
     def _fed_by(self, wanted: frozenset[str]) -> frozenset[str]:
         """`wanted` and the names that they are made from."""
@@ -61,7 +62,7 @@ class Slice:
             return True
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return statement.name in self.called
-        if any(targets & self.wanted for targets, _ in _bindings(statement)):
+        if any(targets & self.wanted for targets, _ in _bindings(statement)) or names(statement) & self.tried:
             return True
         if isinstance(getattr(statement, "body", None), list):
             return any(self._leaves_on_result(inner) for inner in ast.walk(statement))
@@ -78,6 +79,15 @@ class Slice:
 def names(node: ast.AST) -> frozenset[str]:
     """The variables that `node` mentions."""
     return frozenset(inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name))
+
+
+def _iterated_after_failure(statement: ast.stmt, path: Sequence[ast.stmt]) -> Iterator[str]:
+    """What the loops of `path` in the handlers of a `try` run over, which its body may have tried as a whole."""
+    if isinstance(statement, ast.Try):
+        inside = [node for handler in statement.handlers for node in ast.walk(handler)]
+        for loop in inside:
+            if isinstance(loop, (ast.For, ast.AsyncFor)) and loop in path:
+                yield from names(loop.iter)
 
 
 def _all_names(nodes: Sequence[ast.AST]) -> frozenset[str]:

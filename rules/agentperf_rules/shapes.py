@@ -55,6 +55,7 @@ _PASS_THROUGH = frozenset(
         "enumerate", "sorted", "reversed", "list", "tuple", "set", "iter", "frozenset", "tqdm", "track",
     }
 )  # fmt: skip
+_LOOKS_AT = _PASS_THROUGH | {"len", "zip", "range", "print", "str", "debug", "info", "any", "all", "sum", "bool"}
 _VIEWS = frozenset({"items", "keys", "values", "copy"})
 _POPS = frozenset({"pop", "popleft", "popitem"})
 
@@ -438,16 +439,15 @@ class LoopJudge:
         return any(name.lower().rpartition("_")[2] == "batch" for name in names)
 
     def _is_fallback(self) -> bool:
-        """Whether the loop runs only after the advice, one call with all that it is over, was tried and failed."""
+        """Whether the loop runs only after one call with all that it is over was tried and failed."""
         for handler, tried in pairwise(self.path[self.path.index(self.loop.node) :]):
             if isinstance(handler, cst.FunctionDef):
                 return False
             if isinstance(handler, cst.ExceptHandler) and isinstance(tried, cst.Try):
                 whole = {dotted(part) for part in _parts(self.loop.iterable)} - {""}
-                advised = {*re.findall(r"\w+(?=\()", self.suspect.use), last_name(self.node)}
-                calls = (part for part in walk(tried.body) if isinstance(part, cst.Call))
-                given = (arg.value for call in calls if last_name(call.func) in advised for arg in call.args)
-                return any(dotted(part) in whole for value in given for part in walk(value))
+                calls = [part for part in walk(tried.body) if isinstance(part, cst.Call)]
+                given = [arg.value for call in calls if last_name(call.func) not in _LOOKS_AT for arg in call.args]
+                return any(dotted(part) in whole for value in given for part in _made_from(value))
         return False
 
     def _waits(self) -> bool:
@@ -790,6 +790,11 @@ def _parts(iterable: cst.CSTNode) -> Iterator[cst.CSTNode]:
                 pending.extend(arg.value for arg in current.args)
             elif last_name(current.func) in _VIEWS and isinstance(current.func, cst.Attribute):
                 pending.append(current.func.value)
+
+
+def _made_from(value: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """What a value stands for as a whole: itself, `list(xs)`, or `[x.id for x in xs]`."""
+    yield from _parts(value.for_in.iter if isinstance(value, cst.BaseComp) else value)
 
 
 def _hands_out_batches(iterable: cst.CSTNode) -> bool:
