@@ -942,6 +942,18 @@ def test_wrappers_of_gather_start_together_as_well() -> None:
     assert loop_confidence(source, "db.get(x, 1)") == "possible"
 
 
+def test_what_is_named_after_a_table_is_no_table() -> None:
+    source = """
+        def f(db, xs):
+            for view_restriction in xs:
+                db.get(view_restriction)
+            for view_name in xs:
+                db.get(view_name)
+        """
+    assert loop_confidence(source, "db.get(view_restriction)") == "definite"
+    assert loop_confidence(source, "db.get(view_name)") is None
+
+
 def test_queries_that_are_the_elements_are_other_statements() -> None:
     source = """
         async def f(driver, queries, ids):

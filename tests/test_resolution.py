@@ -435,6 +435,38 @@ def mark(rows, by_id):
         kept.get(row)
         connections.pop(row)
 """,
+    "a model of a library, with a manager of its own": """
+### app.py
+from django.db import models
+from django_lifecycle import LifecycleModel
+class Published(models.Manager):
+    def current(self):
+        return self.filter(published=True)
+class Base(LifecycleModel):
+    created = models.DateTimeField()
+class Repository(Base):
+    name = models.TextField()
+class Version(Base):
+    objects = Published()
+    repository = models.ForeignKey(Repository, on_delete=models.CASCADE)
+    def earlier(self):
+        return Version.objects.filter(number__lt=self.number)
+    @classmethod
+    def loaded(cls, late):
+        query = Version.objects.select_related("repository")
+        if late:
+            query = query.filter(late=True)
+        return query
+def show(ids):
+    for version in Version.objects.filter(published=True):
+        version.earlier().count()  # expect APL202
+        print(version.repository.name)  # expect APL203
+        version.save()  # expect APL207
+    for version in Version.loaded(True):
+        print(version.repository.name)
+    for id in ids:
+        Version.objects.current().get(id=id)  # expect APL202
+""",
     "machines in a cloud are instances, too": """
 ### app.py
 def clear(client, rows, ids):

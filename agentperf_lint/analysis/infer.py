@@ -86,6 +86,8 @@ _KEEP_ITEMS = frozenset({"aiohttp.web.Application", "aiohttp.web.Request"})
 _ONE_RELATIONS = frozenset({"ForeignKey", "OneToOneField", "ForeignKeyField"})
 _RELATION_FIELDS = _ONE_RELATIONS | {"ManyToManyField"}
 
+_MODEL_FIELD = re.compile(r"django\.db\.models\.(?:\w+\.)*(?:\w+Field|ForeignKey)")
+
 MANAGER, QUERY_SET, MODEL = "django.db.models.Manager", "django.db.models.QuerySet", "django.db.models.Model"
 PEEWEE_MODEL = "peewee.Model"
 
@@ -501,10 +503,12 @@ class Resolver:
         return self._starred(file, name) if file.facts.stars else NONE
 
     def _class_attribute(self, key: int, name: str) -> Values:
-        found = self.lookup(key, name)
-        if found:
-            return tuple(self._of_class(value, key) for value in found)
-        return self._orm_attribute(key, name)
+        found = tuple(self._of_class(value, key) for value in self.lookup(key, name))
+        manager = self._orm_attribute(key, name)
+        if not manager:
+            return found
+        # One of another distribution is as good as the plain one; the project's own has methods besides.
+        return (*(value for value in found if not isinstance(value, External)), *manager)
 
     def _of_class(self, value: Value, key: int) -> Value:
         """A function, or one that a class of a library has, as read from the class `key`: `Book.select`."""
@@ -568,8 +572,25 @@ class Resolver:
                     else ()
                 )
                 order.extend(v for v in further if v not in order)
+        if self._is_model_of_unknown_base(key, order):
+            order.append(External(MODEL))
         self._lines[key] = tuple(order)
         return self._lines[key]
+
+    def _is_model_of_unknown_base(self, key: int, line: Seq[Value]) -> bool:
+        """Whether the class declares fields of Django, and has a base of a library that may well be a model."""
+        bases = [base for base in line if isinstance(base, External)]
+        if not bases or any(self.catalogue.is_a(base.name, MODEL) for base in bases):
+            return False
+        if any(base.name.startswith(("builtins.", "django.", "typing.", "enum.")) for base in bases):
+            return False
+        file = self.file_of(key)
+        for ref in self.scope(key).names.values():
+            if file.ops[ref] == f.CALL and file.ops[file.bases[ref]] in (f.ATTR, f.MEMBER):
+                fields = self.values(file, file.bases[ref])
+                if any(isinstance(v, External) and _MODEL_FIELD.fullmatch(v.name) for v in fields):
+                    return True
+        return False
 
     def derives(self, key: int, external: str) -> bool:
         """Whether the class has the external class `external` among its bases."""
@@ -920,17 +941,37 @@ class Resolver:
     def is_abstract(self, key: int) -> bool:
         return bool(self.scope(key).flags & f.TRIVIAL) or "abstractmethod" in self.decorator_names(key)
 
-    def is_eager(self, file: LoadedFile, ref: int, loaders: tuple[str, ...] = EAGER) -> bool:
-        """Whether the chain that leads to `ref` loads relations with the rows, by one of `loaders`."""
+    def is_eager(
+        self, file: LoadedFile, ref: int, loaders: tuple[str, ...] = EAGER, seen: frozenset[int] = frozenset()
+    ) -> bool:
+        """Whether the chain that leads to `ref` loads relations with the rows, by one of `loaders`.
+
+        A chain that starts in a function of the project is followed into it; `seen` are those followed already.
+        """
         while ref:
-            if file.ops[ref] == f.ATTR and file.text(ref) in loaders:
+            op = file.ops[ref]
+            if op == f.ATTR and file.text(ref) in loaders:
                 return True
+            if op == f.UNION:
+                return any(self.is_eager(file, member, loaders, seen) for member in file.args[ref])
             args = [arg for arg in file.args.get(ref, ()) if file.ops[arg] in (f.CALL, f.ATTR)]
-            if any(self.is_eager(file, arg, loaders) for arg in args):
+            if any(self.is_eager(file, arg, loaders, seen) for arg in args):
                 return True
-            if file.ops[ref] in (f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER, f.NAME):
+            if op == f.CALL and self._gives_eager(file, file.bases[ref], loaders, seen):
+                return True
+            if op in (f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER, f.NAME):
                 return False
             ref = file.bases[ref]
+        return False
+
+    def _gives_eager(self, file: LoadedFile, callee: int, loaders: tuple[str, ...], seen: frozenset[int]) -> bool:
+        """Whether the function of the project that is called returns what loads relations."""
+        for value in self.values(file, callee):
+            if isinstance(value, Function) and value.key not in seen:
+                inside = self.file_of(value.key)
+                results = self.scope(value.key).results
+                if any(self.is_eager(inside, result, loaders, seen | {value.key}) for result in results):
+                    return True
         return False
 
 

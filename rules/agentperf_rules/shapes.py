@@ -126,6 +126,7 @@ _BEFORE_IDENTIFIER = re.compile(
 )
 _ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update", "delete", "count"})
 _CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
+_DESCRIBES = frozenset({"name", "names", "def", "defs", "cls", "class", "obj", "info", "str", "text", "spec", "schema"})
 _IDENTIFIES = re.compile(r"_(?:id|uuid|pk)s?\d?$", re.IGNORECASE)  # a row of its own kind: `trigger_id`
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
 _RUN_STATEMENTS = frozenset(
@@ -511,7 +512,7 @@ class LoopJudge:
         """DDL, a script's statements one after the other, or one table after the other."""
         if self.suspect.sink_kind not in {"database", "orm"} or not isinstance(self.node, cst.Call):
             return False
-        if any(words(name) & _STATEMENTS and not _IDENTIFIES.search(name) for name in self.loop.targets):
+        if any(_names_statement(name) for name in self.loop.targets):
             return True
         tainted = self._tainted(self.loop.targets)
         for call in (part for part in walk(self.node) if isinstance(part, cst.Call)):
@@ -865,6 +866,14 @@ def _is_factory(call: cst.Call) -> bool:
     if isinstance(call.func, cst.Name):
         return True
     return name[:1].isupper() or name in _FACTORIES or bool(words(name) & {"client", "connection", "engine", "session"})
+
+
+def _names_statement(name: str) -> bool:
+    """Whether what is called so is a statement or a table: a `view_name` is, a `view_restriction` is not."""
+    first, *rest = name.lower().strip("_").split("_") or [""]
+    while rest and rest[-1] in _DESCRIBES:
+        rest.pop()
+    return bool(words(rest[-1] if rest else first) & _STATEMENTS) and not _IDENTIFIES.search(name)
 
 
 def _names_identifier(statement: cst.CSTNode | None, tainted: frozenset[str]) -> bool:

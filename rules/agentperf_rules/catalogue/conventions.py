@@ -94,6 +94,7 @@ DJANGO_BUILDER = (
 orm.convention(DJANGO_BUILDER, "get first last count exists aggregate earliest latest", head=DJANGO_HEAD, blocking=True)
 orm.convention(DJANGO_BUILDER, "aget afirst alast acount aexists aaggregate", head=DJANGO_HEAD)
 orm.convention(DJANGO_BUILDER, "update delete", head=DJANGO_HEAD, write=True, batch="one update() with id__in", blocking=True)
+orm.convention(DJANGO_BUILDER, "create get_or_create update_or_create", head=DJANGO_HEAD, write=True, batch=BULK_CREATE, blocking=True)
 orm.convention(DJANGO_BUILDER, "aupdate adelete", head=DJANGO_HEAD, write=True, batch="one update() with id__in")
 orm.convention(r"filter\(\)", "first exists")
 orm.convention(ANY, "refresh_from_db", blocking=True)
