@@ -467,6 +467,29 @@ def show(ids):
     for id in ids:
         Version.objects.current().get(id=id)  # expect APL202
 """,
+    "a statement that is run by an object of the project's own": """
+### db.py
+class Cursor:
+    def execute(self, sql, *args): ...
+class LoggedCursor:
+    def __init__(self, txn: Cursor):
+        self.txn = txn
+    def execute(self, sql, *args):
+        self._run(self.txn.execute, sql, *args)
+    def _run(self, run, sql, *args):
+        return run(sql, *args)
+class Script:
+    def execute(self, step):
+        self.steps.append(step)
+### app.py
+from db import LoggedCursor, Script
+def forget(txn: LoggedCursor, script: Script, users):
+    for user in users:
+        txn.execute("DELETE FROM ips WHERE user = ?", (user,))  # expect APL207
+        txn.execute("SELECT 1 FROM ips WHERE user = ?", (user,))  # expect APL201
+        txn.execute(user.name)
+        script.execute("close the account of " + user)
+""",
     "machines in a cloud are instances, too": """
 ### app.py
 def clear(client, rows, ids):

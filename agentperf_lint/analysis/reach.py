@@ -1163,6 +1163,8 @@ class Reach:
                 if (use.loop < 0 and not edge.repeats) or use.flags & f.ITERABLE:
                     continue
                 effect = self._effect_at(edge, "loop", effects) if edge.callee >= 0 else None
+                if edge.callee >= 0 and effect is None:
+                    edge = self._running_sql(file, use, edge)
                 if edge.callee >= 0 and (effect is None or effect.depth > MAX_LOOP_HOPS):
                     continue
                 if (edge.callee < 0 and not _applies(edge, "loop")) or self._is_batched(edge):
@@ -1178,6 +1180,14 @@ class Reach:
                     best[edge.use] = (rank, edge, effect, loop)
             for (weak, _), edge, effect, loop in best.values():
                 self._report_loop(edge, effect, loop, weak)
+
+    def _running_sql(self, file: LoadedFile, use: f.Use, edge: Edge) -> Edge:
+        """The call of a project's own `execute()` that cannot be followed to a driver, but is given SQL: a query."""
+        args = file.args.get(use.ref, ()) if use.kind == f.USE_CALL else ()
+        if not args or file.ops[args[0]] != f.TEXT:
+            return edge
+        runs = self._conventional(file, edge.use, use, edge.caller)
+        return next((each for each in runs if each.sink is not None and each.sink.kind == "database"), edge)
 
     def _is_kept_by_self(self, file: LoadedFile, use: f.Use, key: int) -> bool:
         """Whether the use reads a property that `self`, the same in every turn of a loop, computes once."""
