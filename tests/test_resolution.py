@@ -490,6 +490,33 @@ def forget(txn: LoggedCursor, script: Script, users):
         txn.execute(user.name)
         script.execute("close the account of " + user)
 """,
+    "a lighter call that is surer from far away": """
+### app.py
+import requests
+from pathlib import Path
+class Profile:
+    _shared = None
+    def _fetch(self, url, path):
+        if not path.exists():
+            path.write_bytes(requests.get(url).content)
+    def _extensions(self):
+        Path("cache").mkdir()
+        if self.url:
+            self._fetch(self.url, Path("x"))
+    def arguments(self):
+        return self._extensions() if self.extended else []
+    def shown(self):
+        return " ".join(self.arguments())
+    @classmethod
+    def shared(cls):
+        if cls._shared is None:
+            cls._shared = cls()
+            cls._shared._extensions()
+        return cls._shared
+async def launch(profile: Profile):
+    profile.shown()  # expect APL104
+    Profile.shared()
+""",
     "machines in a cloud are instances, too": """
 ### app.py
 def clear(client, rows, ids):

@@ -1142,9 +1142,15 @@ class Extractor:
             known = type(compared) is ast.Name and self._is_global(compared.id)
             return 0 if not known else 1 if operator is ast.In else -1
         asks_none = operator in (ast.Is, ast.IsNot) and type(compared) is ast.Constant and compared.value is None
-        if not asks_none or type(test.left) is not ast.Name or not self._is_kept(test.left.id):  # type: ignore[attr-defined]
+        if not asks_none or not self._is_kept_in(test.left):  # type: ignore[attr-defined]
             return 0
         return -1 if operator is ast.Is else 1
+
+    def _is_kept_in(self, node: ast.expr) -> bool:
+        """A global, or an attribute of the class: `if cls._instance is None: cls._instance = cls()`."""
+        if type(node) is ast.Name:
+            return self._is_kept(node.id)
+        return type(node) is ast.Attribute and type(node.value) is ast.Name and node.value.id == "cls"
 
     def _is_global(self, name: str) -> bool:
         frame = self.frame

@@ -166,6 +166,7 @@ class Reach:
         self._done: set[str] = set()
         self._queue: deque[str] = deque()
         self._depths: dict[Family, dict[int, int]] = {"blocking": {}, "loop": {}}
+        self._surest: dict[Family, dict[int, Effect]] = {"blocking": {}, "loop": {}}
         self._constructors: dict[int, list[int]] = {}
         self._called: dict[int, dict[int, set[str]]] = {}
         self._passing: set[int] = set()  # functions whose handed over functions are being looked at
@@ -954,9 +955,14 @@ class Reach:
                 ):
                     possible, gravity = _rank(edge.confidence, edge.sink.severity if family == "blocking" else "high")
                     groups[possible, self._is_guarded(edge), gravity].append(edge)
-        for rank in sorted(groups):
-            if rank[0] == 0:
-                self._spread(groups[rank], family, effects, certain=True)
+        certain = [rank for rank in sorted(groups) if rank[0] == 0]
+        for rank in certain:
+            self._spread(groups[rank], family, effects, certain=True)
+        surest = self._surest[family] = self._surest_effects(
+            [edge for rank in certain for edge in groups[rank]], family
+        )
+        for key, effect in surest.items():
+            effects.setdefault(key, effect)
         if self.least:
             return effects  # what is only possible will not be shown
         self._carry(deque(effects), family, effects, certain=False)
@@ -964,6 +970,19 @@ class Reach:
             if rank[0]:
                 self._spread(groups[rank], family, effects, certain=False)
         return effects
+
+    def _surest_effects(self, sinks: list[Edge], family: Family) -> dict[int, Effect]:
+        """For every function the effect with the fewest branches before it, however light: it is sure farther away."""
+        found: dict[int, Effect] = {}
+        for most in range(MAX_BRANCHES):
+            for edge in sinks:
+                if edge.caller not in found and self._branches(edge) <= most:
+                    assert edge.sink is not None
+                    found[edge.caller] = Effect(
+                        edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge)
+                    )
+            self._carry(deque(found), family, found, certain=True, most=most)
+        return found
 
     def _spread(self, sinks: list[Edge], family: Family, effects: dict[int, Effect], certain: bool) -> None:
         """Breadth first from the sinks to the callers of the functions that reach them.
@@ -981,8 +1000,15 @@ class Reach:
                 reached.append(edge.caller)
         self._carry(reached, family, effects, certain)
 
-    def _carry(self, reached: deque[int], family: Family, effects: dict[int, Effect], certain: bool) -> None:
-        """From the functions `reached`, which have an effect, to their callers, breadth first."""
+    def _carry(
+        self,
+        reached: deque[int],
+        family: Family,
+        effects: dict[int, Effect],
+        certain: bool,
+        most: int = MAX_DEPTH,
+    ) -> None:
+        """From the functions `reached`, which have an effect, to their callers by `most` branches, breadth first."""
         while reached:
             key = reached.popleft()
             effect = effects[key]
@@ -993,7 +1019,7 @@ class Reach:
                     continue
                 met = self._met(edge, effect, family, effects)
                 behind = self._behind(edge, met) if met is not None else None
-                if behind is None or (certain and behind.confidence == "possible"):
+                if behind is None or behind.branches > most or (certain and behind.confidence == "possible"):
                     continue
                 effects[edge.caller] = behind
                 reached.append(edge.caller)
@@ -1130,7 +1156,11 @@ class Reach:
             for each in others
             if each is not None and not self._avoids(edge, each) and self._weaker(edge, each, effects) != "possible"
         )
-        return next(surer, met)
+        found = next(surer, met)
+        surest = self._surest[family].get(edge.callee) if found is met else None
+        if surest is None or self._avoids(edge, surest) or self._weaker(edge, surest, effects) == "possible":
+            return found
+        return surest
 
     def _weaker(self, edge: Edge, effect: Effect | None, effects: dict[int, Effect]) -> Confidence:
         if effect is None:
