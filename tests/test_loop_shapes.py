@@ -855,6 +855,7 @@ def test_one_by_one_after_a_query_for_all_has_failed_is_no_finding() -> None:
         """
     assert loop_confidence(source, "db.get(key)") is None
     assert loop_confidence(source.replace("db.filter(pk__in=keys).delete()", "log(len(keys))"), "db.get(key)")
+    assert loop_confidence(source.replace("ProtectedError", "(KeyError, NotImplementedError)"), "db.get(key)")
 
 
 def test_a_call_that_is_given_a_batch_is_no_finding() -> None:
