@@ -500,7 +500,7 @@ class Profile:
         if not path.exists():
             path.write_bytes(requests.get(url).content)
     def _extensions(self):
-        Path("cache").mkdir()
+        Path("cache").read_text()
         if self.url:
             self._fetch(self.url, Path("x"))
     def arguments(self):
@@ -514,7 +514,7 @@ class Profile:
             cls._shared._extensions()
         return cls._shared
 async def launch(profile: Profile):
-    profile.shown()  # expect APL104
+    profile.shown()  # expect APL103
     Profile.shared()
 """,
     "machines in a cloud are instances, too": """

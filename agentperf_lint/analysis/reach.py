@@ -972,12 +972,15 @@ class Reach:
         return effects
 
     def _surest_effects(self, sinks: list[Edge], family: Family) -> dict[int, Effect]:
-        """For every function the effect with the fewest branches before it, however light: it is sure farther away."""
+        """For every function the effect with the fewest branches before it, however light: it is sure farther away.
+
+        The lightest, such as a `stat`, must be sure to happen.
+        """
         found: dict[int, Effect] = {}
         for most in range(MAX_BRANCHES):
             for edge in sinks:
-                if edge.caller not in found and self._branches(edge) <= most:
-                    assert edge.sink is not None
+                assert edge.sink is not None
+                if edge.caller not in found and self._branches(edge) <= _most_branches(edge.sink, most):
                     found[edge.caller] = Effect(
                         edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge)
                     )
@@ -1019,7 +1022,11 @@ class Reach:
                     continue
                 met = self._met(edge, effect, family, effects)
                 behind = self._behind(edge, met) if met is not None else None
-                if behind is None or behind.branches > most or (certain and behind.confidence == "possible"):
+                if (
+                    behind is None
+                    or behind.branches > _most_branches(behind.sink, most)
+                    or (certain and behind.confidence == "possible")
+                ):
                     continue
                 effects[edge.caller] = behind
                 reached.append(edge.caller)
@@ -1398,6 +1405,11 @@ def _applies(edge: Edge, family: Family) -> bool:
     if family == "blocking":
         return edge.sink.blocking and edge.sync
     return edge.sink.loop and not _BATCH_NAME.search(edge.name)
+
+
+def _most_branches(sink: Sink, most: int) -> int:
+    """Of those that may stand before the sink: none, when it hardly costs anything and `most` is a limit at all."""
+    return 0 if sink.severity == "low" and most < MAX_DEPTH else most
 
 
 def _rank(confidence: Confidence, severity: Severity) -> tuple[int, int]:

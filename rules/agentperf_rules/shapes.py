@@ -442,16 +442,17 @@ class LoopJudge:
     def _is_fallback(self) -> bool:
         """Whether the loop runs only after one call with all that it is over was tried and failed.
 
-        What nobody implements cannot fail: there, one by one is the way.
+        Where the handler is for what nobody implements, that call must be the one that is advised.
         """
         for handler, tried in pairwise(self.path[self.path.index(self.loop.node) :]):
             if isinstance(handler, cst.FunctionDef):
                 return False
             if isinstance(handler, cst.ExceptHandler) and isinstance(tried, cst.Try):
-                if handler.type is not None and any("NotImplemented" in name for name in names_in(handler.type)):
-                    return False
                 whole = {dotted(part) for part in _parts(self.loop.iterable)} - {""}
                 calls = [part for part in walk(tried.body) if isinstance(part, cst.Call)]
+                if handler.type is not None and any("NotImplemented" in name for name in names_in(handler.type)):
+                    advised = {*re.findall(r"\w+(?=\()", self.suspect.use), last_name(self.node)}
+                    calls = [call for call in calls if last_name(call.func) in advised]
                 given = [arg.value for call in calls if last_name(call.func) not in _LOOKS_AT for arg in call.args]
                 return any(dotted(part) in whole for value in given for part in _made_from(value))
         return False
