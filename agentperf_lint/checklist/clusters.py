@@ -18,7 +18,7 @@ import msgspec
 from agentperf_lint.checklist.observed import Scene
 from agentperf_lint.checklist.repetition import HANDFUL, UNKNOWN, Judgement, Repetitions
 from agentperf_lint.checklist.sources import Sources
-from agentperf_lint.checklist.statements import LOCAL_KINDS, Meaning, meanings_of
+from agentperf_lint.checklist.statements import LOCAL_KINDS, Meaning, asks_for_work, meanings_of
 from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, is_failure
 
 ClusterKind = Literal["n_plus_one", "duplicate"]
@@ -111,7 +111,7 @@ class _Finder:
             return None
         meaning = self._meaning(indices[0])
         distinct = self._distinct(indices, meaning)
-        if distinct < 2 or self._carries_batches(indices) or self._is_heartbeat(indices):
+        if distinct < 2 or self._carries_batches(indices) or self._is_heartbeat(indices) or self._is_fed(indices):
             return None
         sites = sorted({self.columns.site[index] for index in indices})
         judgement = self._judgement(indices[0], sites)
@@ -250,6 +250,32 @@ class _Finder:
     def _is_heartbeat(self, indices: Sequence[int]) -> bool:
         """Whether the loop is slow on purpose: a timer, or a limit on the rate."""
         return self._pauses(indices, self.settings.poll_interval) >= _MOSTLY * (len(indices) - 1)
+
+    def _is_fed(self, indices: Sequence[int]) -> bool:
+        """Whether the task asked a queue for more work between most of the operations: one for each piece of work."""
+        if not self._asked_for_work:
+            return False
+        root, task, start = self.columns.root, self.columns.task, self.columns.start
+        asked = 0
+        for before, after in pairwise(indices):
+            times = self._asked_for_work.get((root[before], task[before]), ())
+            asked += bisect_left(times, start[before]) < bisect_left(times, start[after])
+        return asked > _MOSTLY * (len(indices) - 1)
+
+    @cached_property
+    def _asked_for_work(self) -> dict[tuple[int, int], list[int]]:
+        """When each task asked for work that it would have waited for."""
+        columns = self.columns
+        waiting = {number for number, each in self.piece.statements.items() if asks_for_work(each.kind, each.text)}
+        found: dict[tuple[int, int], list[int]] = defaultdict(list)
+        if not waiting:
+            return found
+        for statement, root, task, start in zip(columns.statement, columns.root, columns.task, columns.start):
+            if statement in waiting:
+                found[root, task].append(start)
+        for times in found.values():
+            times.sort()
+        return found
 
     def _median_gap(self, indices: Sequence[int]) -> int:
         """Nanoseconds from the end of an operation to the start of the next."""

@@ -8,7 +8,18 @@ from collections.abc import Sequence
 from agentperf_lint.checklist.sources import Sources
 from agentperf_lint.checklist.trace import Frame
 
-_ORMS = ("sqlalchemy", "sqlmodel", "django", "tortoise", "peewee", "pony", "ormar")
+_ORMS = {
+    "sqlalchemy": "sqlalchemy",
+    "flask_sqlalchemy": "sqlalchemy",
+    "sqlmodel": "sqlmodel",
+    "django": "django",
+    "rest_framework": "django",
+    "tortoise": "tortoise",
+    "peewee": "peewee",
+    "playhouse": "peewee",
+    "pony": "pony",
+    "ormar": "ormar",
+}
 
 
 def n_plus_one_remedy(
@@ -16,6 +27,8 @@ def n_plus_one_remedy(
 ) -> str:
     """The remedy for an N+1 cluster. `relation` is `Model.attribute`, `library` as in the trace, both may be empty."""
     if kind == "sql":
+        if relation and not orm and " AS " in statement:
+            orm = "sqlalchemy"  # which gives every column a name of its own
         return _sql(relation, _orm_of(library) or orm, is_write)
     if kind == "redis":
         return _redis(statement)
@@ -26,6 +39,8 @@ def n_plus_one_remedy(
             return "use an endpoint that takes many ids; until there is one, limit how many requests run at a time"
         return "use an endpoint that takes many ids, or start the requests together under a limit (asyncio.Semaphore)"
     if kind == "llm":
+        if statement.startswith("embeddings"):
+            return "pass them all in one call: input takes a list"
         return "put several elements into one prompt, or start the calls together under a limit (asyncio.Semaphore)"
     return "ask once for all elements before the loop"
 
@@ -47,7 +62,9 @@ def _sql(relation: str, orm: str, is_write: bool) -> str:
             return f'load it with the rows: prefetch_related("{attribute}")'
         if orm == "peewee":
             return f"load {relation} with the rows: prefetch(), or a join"
-        return f"load it with the rows: options(selectinload({relation}))"
+        if orm in {"sqlalchemy", "sqlmodel"}:
+            return f"load it with the rows: options(selectinload({relation}))"
+        return f"load {relation} with the rows: where they are selected, ask for the relation as well"
     if orm == "django":
         return "use one query with __in, or select_related() / prefetch_related() on the first one"
     if orm == "tortoise":
@@ -83,13 +100,13 @@ def orm_of(sources: Sources, frames: Sequence[Frame]) -> str:
             continue
         for name in _imported(code.tree):
             if name in _ORMS:
-                return name
+                return _ORMS[name]
     return ""
 
 
 def _orm_of(library: str) -> str:
     package = library.partition(".")[0].partition(" ")[0]
-    return package if package in _ORMS else ""
+    return _ORMS.get(package, "")
 
 
 def _imported(tree: ast.Module) -> list[str]:

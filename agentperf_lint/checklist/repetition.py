@@ -37,6 +37,12 @@ _VERBS = {
     "llm": frozenset("create invoke ainvoke generate complete parse stream acreate completion acompletion".split()),
     "mongo": frozenset("find find_one insert_one update_one replace_one delete_one count_documents aggregate".split()),
 }
+# What runs the loop of a library: a worker, a server, a command. What it does by itself is not the application's.
+_RUNNERS = frozenset(
+    """run run_async async_run run_forever run_until_complete run_app run_server run_worker run_polling serve
+    serve_forever start start_consuming start_polling work call_command execute_from_command_line upgrade
+    downgrade""".split()
+)
 _SINK_KINDS = {"redis": "cache", "http": "http", "llm": "llm", "mongo": "database"}
 
 
@@ -104,6 +110,8 @@ class Repetitions:
                 continue
             if keeps:
                 return Judgement("innocent", "each call depends on the last")
+            if depth == 0 and not read and located.name in _RUNNERS:
+                return Judgement("innocent", "what a library does by itself")
             for reading, line in read:
                 place = LoopPlace(frame[0], line, plain_name(frame[2]), reading.loop.kind)
                 said = _said(reading, place, kind)

@@ -118,6 +118,11 @@ def _meaning(kind: str, text: str) -> Meaning:
     return Meaning(text, "ignored" if kind in LOCAL_KINDS else "read")
 
 
+def asks_for_work(kind: str, text: str) -> bool:
+    """Whether an operation takes what others have put somewhere, and waits for it: recorded as a sleep."""
+    return kind in {"redis", "sleep"} and text.partition(" ")[0].upper() in _REDIS_WAITS
+
+
 def normalised_sql(text: str) -> str:
     """`text` in lower case without comments, quotes and literals; every list of placeholders has one element."""
     text = _COMMENT.sub(" ", text)

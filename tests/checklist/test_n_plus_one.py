@@ -805,3 +805,68 @@ def test_a_few_resources_and_what_a_helper_asks_for_others_are_none(tmp_path):
         helper.op("http", f"GET http://api/{code}", *frames, params=number + 1)
     assert items_of(tmp_path, few) == []
     assert items_of(tmp_path, helper) == []
+
+
+def test_one_for_each_piece_of_work_that_a_queue_gave_is_none(tmp_path):
+    app = App(
+        tmp_path,
+        """
+        def consume(queue, conn):
+            while True:
+                for _, messages in queue.xreadgroup("g", "c", {"s": ">"}, count=1):
+                    for number, message in messages:
+                        conn.execute("insert into orders values (?)", (number,))  # call
+        """,
+    )
+    text = "insert into orders values (?)"
+
+    def asks(trace, number):
+        trace.op("sleep", "XREADGROUP", app.frame("call", "consume"), params=1)
+
+    def asks_seldom(trace, number):
+        if number % 10 == 0:
+            asks(trace, number)
+
+    assert items_of(tmp_path, repeated(40, app.frame("call", "consume"), text=text, between=asks)) == []
+    assert len(items_of(tmp_path, repeated(40, app.frame("call", "consume"), text=text, between=asks_seldom))) == 1
+
+
+@pytest.mark.parametrize("runner", ["await worker.async_run()", 'call_command("migrate")', "mcp.run()"])
+def test_what_a_library_does_by_itself_is_none(tmp_path, runner):
+    app = App(tmp_path, f"async def main():\n    {runner}  # call\n")
+    assert items_of(tmp_path, repeated(40, app.frame("call", "main"))) == []
+    app = App(tmp_path, "def main():\n    for each in names:\n        command.upgrade(each)  # call\n")
+    assert len(items_of(tmp_path, repeated(40, app.frame("call", "main")))) == 1  # the loop is the application's
+
+
+@pytest.mark.parametrize(
+    ("imports", "remedy"),
+    [
+        (
+            "import rest_framework",
+            'load it with the rows: select_related("items"), or prefetch_related("items") for many',
+        ),
+        ("import flask_sqlalchemy", "load it with the rows: options(selectinload(Order.items))"),
+        ("", "load Order.items with the rows: where they are selected, ask for the relation as well"),
+    ],
+)
+def test_the_remedy_is_in_the_words_of_the_library_that_the_file_has(tmp_path, imports, remedy):
+    app = App(tmp_path, f"{imports}\ndef show(orders):\n    return [order.items for order in orders]  # call\n")
+    (item,) = items_of(tmp_path, repeated(9, app.frame("call", "show"), relation="Order.items"))
+    assert item.remedy == remedy
+
+
+def test_the_columns_names_tell_the_library_where_the_file_does_not(tmp_path):
+    app = App(tmp_path, "{{ order.items }}  {# of a template #}  # call\n", "page.html")
+    text = "SELECT item.id AS item_id FROM item WHERE item.order_id = ?"
+    (item,) = items_of(tmp_path, repeated(9, app.frame("call", "root"), text=text, relation="Order.items"))
+    assert item.remedy.endswith("options(selectinload(Order.items))")
+
+
+def test_texts_to_embed_go_into_one_call(tmp_path):
+    app = App(
+        tmp_path,
+        "def index(chunks):\n    for chunk in chunks:\n        client.embeddings.create(input=chunk)  # call\n",
+    )
+    (item,) = items_of(tmp_path, repeated(9, app.frame("call", "index"), kind="llm", text="embeddings small"))
+    assert item.remedy == "pass them all in one call: input takes a list"
