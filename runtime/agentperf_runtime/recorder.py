@@ -167,6 +167,8 @@ class Recorder:
             last, frame, depth = frame, frame.f_back, depth + 1
         scope = scope or scopes.current.get()
         site = self.stacks.outer_site(frame, scope.origin if scope is not None else ())
+        if site is None and scope is not None and scope.root.entrance is not None:
+            site = self.stacks.entrance_site(scope.root.entrance())
         if site is not None and site.samples:
             self._sample(site, first, scope)
         return site

@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
+from types import CodeType
 from typing import Any, Literal, NamedTuple
 
 from agentperf_runtime.sites import Frames
 from agentperf_runtime.statements import cleaned
 
-RootKind = Literal["request", "websocket", "task", "celery", "agent", "test", "thread", "script"]
+RootKind = Literal["request", "websocket", "task", "celery", "job", "agent", "test", "thread", "script"]
 
 _next_serial = itertools.count(1).__next__
 next_task = itertools.count(1).__next__
@@ -40,10 +41,13 @@ class Root:
     """A unit of work that is judged by itself. `start` and `end` in ns of `time.perf_counter_ns`, `end` 0 while open.
 
     `sampled`: its operations are recorded; one that is not stands for all of its kind. `by_server`: a server
-    opened it for an application that may know better what it is.
+    opened it for an application that may know better what it is. `entrance` finds the application's function that
+    serves it, for what a framework does on its behalf when that function has returned.
     """
 
-    __slots__ = ("by_server", "end", "kind", "name", "outcome", "parent", "sampled", "segment", "serial", "start")
+    __slots__ = (
+        "by_server", "end", "entrance", "kind", "name", "outcome", "parent", "sampled", "segment", "serial", "start",
+    )  # fmt: skip
 
     def __init__(self, kind: RootKind, name: str | Target, parent: int = 0, sampled: bool = True) -> None:
         self.serial = _next_serial()
@@ -56,6 +60,7 @@ class Root:
         self.outcome = ""
         self.segment = -1
         self.by_server = False
+        self.entrance: Callable[[], CodeType | None] | None = None
 
 
 class Scope:

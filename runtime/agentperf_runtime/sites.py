@@ -69,6 +69,9 @@ FileSites = dict[int, Site]
 KEY_SHIFT = 20
 """A key is `co_firstlineno << KEY_SHIFT | f_lasti`."""
 
+ENTRANCE = (1 << KEY_SHIFT) - 1
+"""The offset that stands for the end of a function: what it returned is still being worked on."""
+
 Frames = tuple[tuple[CodeType, int], ...]
 """Code objects and offsets of instructions, innermost first."""
 
@@ -214,6 +217,11 @@ class Stacks:
             frame = frame.f_back
         return self._first_site(self.thread_origin.frames or task_origin)
 
+    def entrance_site(self, code: CodeType | None) -> Site | None:
+        """The site of the end of an application's function, for what is done with what it has returned."""
+        sites = self.files[code.co_filename] if code is not None else None
+        return site_of(sites, code, ENTRANCE) if code is not None and type(sites) is dict else None
+
     def _handed_back(self, code: CodeType) -> Frames:
         return self.thread_origin.frames if code.co_filename.endswith(_HANDED_BACK) else ()
 
@@ -229,8 +237,30 @@ def _no_frame() -> FrameType | None:
     return None
 
 
+template_lines: dict[str, tuple[tuple[int, int], ...]] = {}
+"""Of files that were compiled from a template under its name: pairs of a line there and the compiled one it begins."""
+
+
 def lines_of(code: CodeType, lasti: int) -> tuple[int, int]:
-    """First and last line of the instruction at offset `lasti`, 1-based."""
+    """First and last line of the instruction at offset `lasti`, 1-based; of a template's code, the template's."""
+    first, last = _compiled_lines(code, lasti)
+    if code.co_filename in template_lines:
+        return line_in_template(code.co_filename, first), line_in_template(code.co_filename, last)
+    return first, last
+
+
+def line_in_template(filename: str, line: int) -> int:
+    """The line of a template that `line` of its code was made of; `line` itself where it is no template's."""
+    pairs = template_lines.get(filename)
+    if pairs is None:
+        return line
+    return max(((compiled, written) for written, compiled in pairs if compiled <= line), default=(0, 1))[1]
+
+
+def _compiled_lines(code: CodeType, lasti: int) -> tuple[int, int]:
+    if lasti == ENTRANCE:
+        last = max((line or 0 for _, _, line in code.co_lines()), default=code.co_firstlineno)
+        return last, last
     if sys.version_info >= (3, 11):
         # One entry for each two bytes of bytecode.
         for index, (line, end_line, _, _) in enumerate(code.co_positions()):

@@ -323,3 +323,52 @@ thread.join()
     queries = trace.of("sql")
     assert len({each.root_id for each in queries}) == len(queries) == 4
     assert {each["name"] for each in trace.all("root_end") if each["name"].startswith("WS")} == {"WS /rooms/{room}"}
+
+
+def test_what_a_framework_does_with_an_answer_is_told_at_its_function(tmp_path: Path) -> None:
+    """Attributes that are read when the answer is written are nobody's call: the function returned them."""
+    trace = run(
+        tmp_path,
+        CLIENT
+        + """
+import sqlite3, threading, uvicorn
+from fastapi import FastAPI
+from pydantic import BaseModel
+connection = sqlite3.connect(":memory:", check_same_thread=False)
+
+class Lazy:
+    pass
+
+class Answer(BaseModel, from_attributes=True):
+    value: int
+
+# As a library's code: an ORM loads what is read.
+exec(compile("def lazily(row): return connection.execute('select 1').fetchone()[0]", "<generated>", "exec"))
+Lazy.value = property(lazily)
+
+app = FastAPI()
+
+@app.get("/waiting", response_model=Answer)
+async def waiting():
+    row = Lazy()
+    return row
+
+@app.get("/threaded", response_model=Answer)
+def threaded():
+    row = Lazy()
+    return row
+
+port = free_port()
+server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="critical"))
+thread = threading.Thread(target=server.run)
+thread.start()
+wait_for(port)
+assert ask(port, "/waiting", "/threaded") == ['{"value":1}'] * 2
+server.should_exit = True
+thread.join()
+""",
+    )
+    source = (tmp_path / "app.py").read_text(encoding="utf-8").splitlines()
+    returns = [number for number, line in enumerate(source, start=1) if line == "    return row"]
+    told = [(each.function, each.line) for each in trace.of("sql")]
+    assert told == list(zip(["waiting", "threaded"], returns))

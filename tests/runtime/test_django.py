@@ -203,3 +203,64 @@ def test_asynchronous(tmp_path: Path, postgres: str, database: str) -> None:
     in_thread = next(each["frames"] for each in trace.all("stack") if each["frames"][0][2] == "titles")
     assert [line for _, line, _ in in_thread] == [8, 19, 29]
     assert trace.all("counters")[-1]["errors"] == 0
+
+
+def test_what_the_framework_loads_is_told_at_the_view(tmp_path: Path) -> None:
+    """A view that leaves everything to the library's has no line on the stack: its class is where it came from."""
+    trace = run(
+        tmp_path,
+        """
+import django
+from django.conf import settings
+settings.configure(
+    ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x",
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+)
+django.setup()
+from django.db import connection
+from django.http import HttpResponse
+from django.urls import path
+from django.views import View
+
+# As a library's code.
+library = '''
+class Listing(View):
+    def get(self, request):
+        with connection.cursor() as cursor:
+            cursor.execute("select 1")
+        return HttpResponse("listed")
+'''
+exec(compile(library, "<generated>", "exec"))
+
+class Orders(Listing):
+    pass
+
+class Items(Listing):
+    def get(self, request):
+        connection.ensure_connection()
+        return super().get(request)
+
+urlpatterns = [path("orders", Orders.as_view()), path("items", Items.as_view())]
+
+def call():  # as a server does, which has no line of the application either
+    from django.core.wsgi import get_wsgi_application
+    return get_wsgi_application()
+
+served = call()
+library = '''
+def ask(application, path):
+    from django.test import RequestFactory
+    environ = RequestFactory()._base_environ(PATH_INFO=path)
+    return b"".join(application(environ, lambda status, headers: None))
+'''
+exec(compile(library, "<generated>", "exec"))
+import threading
+for name in ("/orders", "/items"):
+    thread = threading.Thread(target=ask, args=(served, name))
+    thread.start()
+    thread.join()
+""",
+    )
+    lines = (tmp_path / "app.py").read_text(encoding="utf-8").splitlines()
+    told = [(each.function, lines[each.line - 1].strip()) for each in trace.of("sql") if each.text == "select ?"]
+    assert told == [("Orders", "class Orders(Listing):"), ("Items.get", "return super().get(request)")]

@@ -6,9 +6,11 @@ A server opens the root for an application that is not known; frameworks take it
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 from agentperf_runtime.scopes import Root, RootKind, Scopes, Target, current
+from agentperf_runtime.sources.entrances import code_of
 
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
@@ -60,6 +62,7 @@ class Exchange:
         self._routes: tuple[tuple[Route, Any], ...] = ((route, scope),)
         self._status = 0
         self._messages = Messages(instrument.scopes) if scope["type"] == "websocket" else None
+        root.entrance = self._entrance
         scope[KEY] = self
 
     def is_taken_over(self, route: Route, scope: Any) -> None:
@@ -112,8 +115,15 @@ class Exchange:
             self._name_by_route(self._scope["method"])
         if self._status and not failed:
             outcome = str(self._status)
+        self.root.entrance = None
         self._instrument.scopes.end(self.root, self._token, outcome)
         self._scope.pop(KEY, None)  # no cycle for the collector
+
+    def _entrance(self) -> CodeType | None:
+        for _, scope in self._routes:
+            if scope.get("endpoint") is not None:
+                return code_of(scope["endpoint"], str(scope.get("method", "")), self._instrument.recorder.stacks.files)
+        return None
 
     def _name_by_route(self, method: str) -> None:
         try:

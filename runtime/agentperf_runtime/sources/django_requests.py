@@ -6,8 +6,9 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from agentperf_runtime.scopes import Root, Target
+from agentperf_runtime.scopes import Root, Target, current
 from agentperf_runtime.sources import asgi, wsgi
+from agentperf_runtime.sources.entrances import code_of
 from agentperf_runtime.sources.units import Unit, awaited, synchronous
 
 if TYPE_CHECKING:
@@ -22,6 +23,10 @@ def install(module: ModuleType, instrument: Instrument) -> None:
             match = original(self, request)
             try:
                 wsgi.name_current(request.method, f"/{match.route}")
+                view, method, files = match.func, str(request.method), instrument.recorder.stacks.files
+                scope = current.get()
+                if scope is not None and scope.root.sampled:
+                    scope.root.entrance = lambda: code_of(view, method, files)
             except Exception:
                 instrument.recorder.errors += 1
             return match

@@ -8,7 +8,7 @@ from opcode import opmap
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from agentperf_runtime.sites import function_of
+from agentperf_runtime.sites import function_of, line_in_template
 from agentperf_runtime.stalls.records import Frame
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -96,4 +96,5 @@ def frame_of(frame: FrameType) -> Frame:
 
 
 def line_of(frame: FrameType) -> int:
-    return frame.f_lineno or frame.f_code.co_firstlineno
+    code = frame.f_code
+    return line_in_template(code.co_filename, frame.f_lineno or code.co_firstlineno)
