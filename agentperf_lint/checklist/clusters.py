@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from agentperf_lint.checklist.observed import Scene
-from agentperf_lint.checklist.repetition import HANDFUL, UNKNOWN, Judgement, Repetitions
+from agentperf_lint.checklist.repetition import AGAIN, ELSEWHERE, HANDFUL, UNKNOWN, Judgement, Repetitions
 from agentperf_lint.checklist.sources import Sources
 from agentperf_lint.checklist.statements import LOCAL_KINDS, Meaning, asks_for_work, meanings_of
 from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, is_failure
@@ -28,7 +28,7 @@ _HANDFUL = 16  # different parameters that constants may have
 _IDLE = 20_000_000  # nanoseconds between operations of a loop that waits
 _MOSTLY = 0.5  # share of the gaps, or of the operations
 _COVERED = 0.8  # share of a gap that a sleep of another task must fill
-_STREAMED = frozenset({"each turn waits for work", "goes on until an answer says stop"})
+_STREAMED = frozenset({"each turn waits for work", "goes on until an answer says stop", ELSEWHERE})
 
 
 class Cluster(msgspec.Struct):
@@ -122,8 +122,10 @@ class _Finder:
         if judgement.periodic and self._waits(indices):
             return None
         kind = self._kind(indices[0])
-        if judgement.together and (kind == "llm" or (kind == "http" and judgement.bounded)):
+        if kind == "llm" and (judgement.together or self._overlap(indices)):
             return None  # starting them together is the remedy
+        if kind == "http" and ((judgement.together and judgement.bounded) or self._asks_services(indices, judgement)):
+            return None
         if not self._is_varied(indices, distinct, judgement):
             return None
         if self._is_silenced(sites, judgement, "APL501"):
@@ -163,6 +165,19 @@ class _Finder:
                 found[root].append((group, params, start))
         return found
 
+    def _overlap(self, indices: Sequence[int]) -> bool:
+        """Whether most of the operations began while another one was under way, whoever has started them."""
+        start, duration = self.columns.start, self.columns.duration
+        overlapping, last = 0, 0
+        for index in indices:
+            overlapping += start[index] < last
+            last = max(last, start[index] + duration[index])
+        return overlapping > _MOSTLY * (len(indices) - 1)
+
+    def _asks_services(self, indices: Sequence[int], judgement: Judgement) -> bool:
+        """Whether objects of the application ask each for something else, of which only the words differ."""
+        return judgement.of_element and len({self.columns.statement[index] for index in indices}) == len(indices)
+
     def _carries_batches(self, indices: Sequence[int]) -> bool:
         """Whether each call is one piece of a collection, all of one size but the last."""
         sizes = [self.columns.batch[index] for index in indices]
@@ -198,6 +213,8 @@ class _Finder:
         judgement = self._judgement(kept[0], sites)
         if judgement.reason in _STREAMED or (judgement.periodic and self._waits(kept)):
             return
+        if judgement.reason == AGAIN and self._ways(kept) == 1:
+            return  # one call that asks until it likes the answer
         if self._is_silenced(sites, judgement, "APL502"):
             return
         yield self._cluster("duplicate", kept, sites, 1, judgement)
@@ -366,6 +383,13 @@ class _Finder:
         places = [site for site in places if self._was_seen(site, statement.id)] or places
         stacks = [stack for site in places for stack in self._stacks_for(site, statement.id, root)]
         return self.repetitions.of(statement.kind, self._meaning(index).fingerprint, stacks)
+
+    def _ways(self, indices: Sequence[int]) -> int:
+        """In how many ways the application came to these operations of one root, as far as that is known."""
+        first = indices[0]
+        statement, root = self.columns.statement[first], self.columns.root[first]
+        sites = {self.columns.site[index] for index in indices}
+        return len({tuple(stack) for site in sites for stack in self._stacks_for(site, statement, root)})
 
     def _same_place(self, site: int) -> Sequence[int]:
         return self.sites_at.get(site, (site,))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from agentperf_lint.checklist.elements import Element, elements
 from agentperf_lint.checklist.sources import Code, Function, Sources, plain_name
 from agentperf_lint.checklist.trace import Frame
 from agentperf_rules.model import Step, Suspect
@@ -60,6 +61,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
     `together`: the calls are started together, `bounded`: with a limit. `periodic`: innocent if it was seen to
     wait in between. `depends`: the call is given the element of the loop. `batched`: the loop hands out pieces.
+    `of_element`: the call is a method of the element.
     """
 
     answer: Answer
@@ -70,10 +72,16 @@ class Judgement(msgspec.Struct, frozen=True):
     periodic: bool = False
     depends: bool = False
     batched: bool = False
+    of_element: bool = False
 
 
 UNKNOWN = Judgement("unknown")
 HANDFUL = "a fixed handful"
+ELSEWHERE = "another server each time"
+AGAIN = "at most once or tries again"
+
+Readings = tuple["Located | None", "list[tuple[Reading, int, Element]]", bool]
+"""A located call, what each loop around it says with its line and elements, and whether it keeps its place."""
 
 
 class Repetitions:
@@ -82,7 +90,7 @@ class Repetitions:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._judged: dict[tuple[str, tuple[Frame, ...]], Judgement] = {}
-        self._readings: dict[tuple[Frame, str, str], tuple[Located | None, list[tuple[Reading, int]], bool]] = {}
+        self._readings: dict[tuple[Frame, str, str], Readings] = {}
 
     def of(self, kind: str, text: str, stacks: Sequence[Sequence[Frame]]) -> Judgement:
         """The judgement on a site that was reached by `stacks` (innermost frame first) to do `text`."""
@@ -112,9 +120,9 @@ class Repetitions:
                 return Judgement("innocent", "each call depends on the last")
             if depth == 0 and not read and located.name in _RUNNERS:
                 return Judgement("innocent", "what a library does by itself")
-            for reading, line in read:
+            for reading, line, element in read:
                 place = LoopPlace(frame[0], line, plain_name(frame[2]), reading.loop.kind)
-                said = _said(reading, place, kind)
+                said = _said(reading, element, place, kind)
                 if said.answer == "repeats" or said.reason in _FINAL:
                     return said
                 if said.answer == "innocent":
@@ -127,15 +135,13 @@ class Repetitions:
             return Judgement("innocent", "each call depends on the last")
         return weak
 
-    def _read(self, frame: Frame, called: str, kind: str) -> tuple[Located | None, list[tuple[Reading, int]], bool]:
+    def _read(self, frame: Frame, called: str, kind: str) -> Readings:
         key = (frame, called, kind)
         if key not in self._readings:
             self._readings[key] = self._reading_of(frame, called, kind)
         return self._readings[key]
 
-    def _reading_of(
-        self, frame: Frame, called: str, kind: str
-    ) -> tuple[Located | None, list[tuple[Reading, int]], bool]:
+    def _reading_of(self, frame: Frame, called: str, kind: str) -> Readings:
         from agentperf_lint.analysis.confirm import shape_of
         from agentperf_rules.repetition import keeps_its_place, readings
 
@@ -148,17 +154,22 @@ class Repetitions:
         shape = shape_of(code.content, suspect)
         if shape is None or shape.node is None:
             return None, [], False
-        read = [(reading, _line(shape, reading, located)) for reading in readings(suspect, shape)]
+        found = list(readings(suspect, shape))
+        around = located.function.node if located.function is not None else code.tree
+        known = elements(around, located.node) if found and around is not None else []
+        if len(known) != len(found):
+            known = [Element()] * len(found)
+        read = [(reading, _line(shape, reading, located), element) for reading, element in zip(found, known)]
         return located, read, keeps_its_place(shape)
 
 
 _FINAL = frozenset({"each call depends on the last", "each turn waits for work", "goes on until an answer says stop"})
 
 
-def _said(reading: Reading, place: LoopPlace, kind: str) -> Judgement:
+def _said(reading: Reading, element: Element, place: LoopPlace, kind: str) -> Judgement:
     """What one loop says by itself; innocent loops may still be inside one that is not."""
     if reading.leaves or reading.attempts:
-        return Judgement("unknown", "at most once or tries again", batched=reading.batched)
+        return Judgement("unknown", AGAIN, batched=reading.batched)
     if reading.fed:
         return Judgement("innocent", "each turn waits for work")
     if reading.carried:
@@ -167,21 +178,23 @@ def _said(reading: Reading, place: LoopPlace, kind: str) -> Judgement:
         return Judgement("innocent", "each call depends on the last")
     if reading.pages:
         return Judgement("innocent", "goes on until an answer says stop")
+    if (reading.elsewhere and kind != "http") or (element.is_connection and kind == "sql"):
+        return Judgement("innocent", ELSEWHERE)  # statements of HTTP name the server
     if reading.handful:
         return Judgement("innocent", HANDFUL, place)
-    if reading.batched:
+    if reading.batched or element.is_piece:
         return Judgement("innocent", "batches", batched=True)
-    if reading.elsewhere and kind != "http":  # whose statements name the server
-        return Judgement("innocent", "another server each time")
+    periodic = reading.periodic or element.arrives
     answer: Answer = "unknown" if reading.periodic or not (reading.depends or reading.walks) else "repeats"
     return Judgement(
         answer,
-        "one call per element" if answer == "repeats" else "",
+        "one call per element" if answer == "repeats" else AGAIN if element.ends_by_answer else "",
         place,
         together=reading.together,
         bounded=reading.bounded,
-        periodic=reading.periodic,
+        periodic=periodic,
         depends=reading.depends,
+        of_element=element.is_object,
     )
 
 
@@ -200,6 +213,7 @@ class Located(msgspec.Struct, frozen=True):
     name: str
     is_attribute: bool
     function: Function | None
+    node: ast.expr
 
 
 def called_name(function: str) -> str:
@@ -241,6 +255,7 @@ def locate(code: Code, line: int, function: str, called: str, kind: str) -> Loca
         _last_name(chosen),
         isinstance(chosen, ast.Attribute),
         around,
+        chosen,
     )
 
 

@@ -57,6 +57,11 @@ _WRITES = re.compile(
     r"\b(?:insert (?:or \w+ |ignore )?into|replace into|(?<!for )(?<!do )(?<!key )update|delete from|merge into) "
     r"(?:only )?([\w.]+)"
 )
+# Tables in which tools note which versions of a schema are there: they have to ask and to tell one by one.
+_VERSIONS = re.compile(
+    r"(?:\w*_)?(?:migrations?|migration_history|schema_versions?|schema_history)|alembic_version|aerich|"
+    r"databasechangelog(?:lock)?"
+)
 _TABLES = re.compile(r"\b(?:from|join) (?:only )?([a-z_][\w.]*)")
 _READ = re.compile(r"\(*(select|with|values|table)\b")
 _VOLATILE = re.compile(
@@ -144,10 +149,13 @@ def _sql(normal: str, with_parser: bool) -> Meaning:
     reads = _READ.match(normal) is not None and not targets
     parsed = _parsed(normal) if with_parser else None
     fingerprint, tables = parsed or (normal, _named_tables(normal))
+    concerned = tables if reads else targets
+    if concerned and all(_VERSIONS.fullmatch(table) for table in concerned):
+        return Meaning(fingerprint, "ignored")
     return Meaning(
         fingerprint,
         "read" if reads else "write",
-        tables if reads else targets,
+        concerned,
         is_volatile=_VOLATILE.search(normal) is not None,
         is_ping=_PING.fullmatch(normal) is not None,
         has_parameters="?" in normal,

@@ -55,6 +55,8 @@ class LoopWatch:
         if stall.code is not None:
             sites = self._files[stall.code.co_filename]
             site = site_of(sites, stall.code, stall.lasti) if isinstance(sites, dict) else None
+        elif scope is not None and scope.root.entrance is not None and stall.reason == "call":
+            site = self._recorder.stacks.entrance_site(scope.root.entrance())  # a framework works on its answer
         self._recorder.put(
             Line(
                 ("start",),

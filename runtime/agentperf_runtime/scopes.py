@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -104,6 +105,8 @@ class Starter(NamedTuple):
 TASK_ATTRIBUTE = "_agentperf_scope"
 """Where an asyncio task keeps the scope that it began with; its context cannot be read from outside before 3.12."""
 
+_CONTEXTS_ARE_SEEN = sys.version_info >= (3, 12)
+
 current: ContextVar[Scope | None] = ContextVar("agentperf_scope", default=None)
 
 
@@ -165,12 +168,16 @@ class Scopes:
             scope = Scope(Root(kind, name, sampled=sampled))
         else:
             scope = Scope(Root(kind, name, outer.root.serial, sampled), outer.task, outer.origin, outer.ident)
+        _show(scope)
         return scope.root, current.set(scope)
 
     def end(self, root: Root, token: Any, outcome: str = "ok") -> None:
         """Close `root`, in the context in which it was opened or (a generator that was dropped) in another."""
         try:
             current.reset(token)
+            outer = current.get()
+            if outer is not None:
+                _show(outer)
         except (ValueError, RuntimeError):
             pass  # whoever opened it has left its context already, or closed it
         self.finish(root, outcome)
@@ -211,6 +218,18 @@ def of_task(outer: Scope | None, name: str, origin: Frames) -> Scope:
     if outer is None:
         return Scope(Root("task", name), next_task(), origin, threading.get_ident())
     return Scope(outer.root, next_task(), origin, threading.get_ident(), outer.muted)
+
+
+def _show(scope: Scope) -> None:
+    """Have whoever looks at the present task from outside see `scope`: before 3.12 it cannot read the context."""
+    if _CONTEXTS_ARE_SEEN or not scope.task:
+        return
+    try:
+        task = sys.modules["asyncio.tasks"].current_task()
+        if hasattr(task, TASK_ATTRIBUTE):
+            setattr(task, TASK_ATTRIBUTE, scope)
+    except RuntimeError:
+        pass  # handed to a thread
 
 
 def _serial_of(root: Root | None) -> int:

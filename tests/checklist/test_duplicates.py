@@ -251,3 +251,28 @@ def test_an_n_plus_one_is_not_told_twice(tmp_path):
 def test_comments_silence(tmp_path, comment):
     app = App(tmp_path, PAGE.replace("  # call", f"  {comment}  # call"))
     assert items_of(tmp_path, repeated(9, app.frame("call", "user"), same=True)) == []
+
+
+def test_asking_until_the_answer_is_as_wanted_is_no_duplicate(tmp_path):
+    app = App(
+        tmp_path,
+        """
+        def fetch(session, key):
+            for attempt in range(10):
+                answer = session.get(f"/exports/{key}")  # call
+                body = answer.json()
+                if body["ready"]:
+                    return answer
+
+        def page(session):
+            fetch(session, 1)  # one
+            fetch(session, 1)  # two
+        """,
+    )
+    text, call = "GET http://api/exports/{}", app.frame("call", "fetch")
+    asked = repeated(8, call, app.frame("one", "page"), kind="http", text=text, same=True)
+    assert items_of(tmp_path, asked) == []
+    for _ in range(8):
+        asked.op("http", text, call, app.frame("two", "page"), params=7)
+    (item,) = items_of(tmp_path, asked)
+    assert item.operations == 16

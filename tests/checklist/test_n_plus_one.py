@@ -870,3 +870,121 @@ def test_texts_to_embed_go_into_one_call(tmp_path):
     )
     (item,) = items_of(tmp_path, repeated(9, app.frame("call", "index"), kind="llm", text="embeddings small"))
     assert item.remedy == "pass them all in one call: input takes a list"
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "for tenant in tenants:\n        engine = engine_for(tenant)\n        count(engine)  # loop",
+        "for tenant in tenants:\n        count(tenant.dsn)  # loop",
+        "for tenant in tenants:\n        with connect(tenant) as conn:\n            count(conn)  # loop",
+        "return await gather(*(count(s) for s in self.shards))  # loop",
+        "for database in DATABASES:\n        count(database)  # loop",
+    ],
+)
+def test_a_database_of_each_element_is_asked_once(tmp_path, loop):
+    app = App(
+        tmp_path,
+        f"async def count(db):\n    return db.execute(TEXT)  # call\n\nasync def report(self, tenants):\n    {loop}\n",
+    )
+    stack = app.frame("call", "count"), app.frame("loop", "report")
+    assert items_of(tmp_path, repeated(12, *stack)) == []
+    assert items_of(tmp_path, repeated(12, *stack, same=True)) == []
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "for client in clients:\n        count(client)  # loop",
+        "for tenant in tenants:\n        count(conn, tenant)  # loop",
+        "for order in orders:\n        conn = connect()\n        count(conn, order.id)  # loop",
+    ],
+)
+def test_elements_that_are_no_databases_are_asked_for_together(tmp_path, loop):
+    app = App(
+        tmp_path, f"def count(db, x=0):\n    return db.execute(TEXT)  # call\n\ndef report(orders):\n    {loop}\n"
+    )
+    (item,) = items_of(tmp_path, repeated(12, app.frame("call", "count"), app.frame("loop", "report")))
+    assert item.kind == "n_plus_one"
+
+
+STEPS = """
+class Step:
+    async def run(self, order):
+        return await self.client.post(f"/services/{self.service}/start")  # call
+
+async def saga(steps, order):
+    for step in steps:
+        await step.run(order)  # loop
+"""
+
+
+def test_objects_that_ask_services_are_no_elements(tmp_path):
+    app = App(tmp_path, STEPS)
+    trace = TraceBuilder()
+    trace.root()
+    stack = app.frame("call", "Step.run"), app.frame("loop", "saga")
+    for service in ("auth", "stock", "billing", "shipping", "mail", "audit", "cart"):
+        trace.op("http", f"POST http://gate/services/{service}/start", *stack, params=7)
+    assert items_of(tmp_path, trace) == []
+    for number in range(9):
+        trace.op("http", "GET http://gate/users/{}", *stack, params=number + 1)
+    (item,) = items_of(tmp_path, trace)
+    assert item.operations == 9
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while chunk := source.read(4096):\n        client.put(f'/parts/{part}', content=chunk)  # call",
+        "while True:\n        chunk = source.read(4096)\n        client.put(f'/parts/{part}', content=chunk)  # call",
+        "for chunk in iter(lambda: source.read(4096), b''):\n        client.put(part, content=chunk)  # call",
+    ],
+)
+def test_pieces_of_a_file_are_batches(tmp_path, loop):
+    app = App(tmp_path, f"def upload(client, source, part):\n    {loop}\n")
+    text = "PUT http://store/parts/{}"
+    assert items_of(tmp_path, repeated(20, app.frame("call", "upload"), kind="http", text=text)) == []
+    app = App(
+        tmp_path,
+        "def upload(client, names):\n    for name in names:\n        client.put(name, open(name).read())  # call\n",
+    )
+    assert len(items_of(tmp_path, repeated(20, app.frame("call", "upload"), kind="http", text=text))) == 1
+
+
+def test_lines_of_an_answer_that_is_still_coming(tmp_path):
+    app = App(
+        tmp_path,
+        """
+        async def follow(response, conn):
+            async for line in response.aiter_lines():
+                conn.execute("insert into ticks values (?)", (line,))  # call
+        """,
+    )
+    frame, text = app.frame("call", "follow"), "insert into ticks values (?)"
+    slowly = repeated(20, frame, text=text, between=lambda trace, number: trace.pause(40))
+    assert items_of(tmp_path, slowly) == []
+    assert len(items_of(tmp_path, repeated(20, frame, text=text))) == 1  # a file that is downloaded
+
+
+@pytest.mark.parametrize("table", ["schema_migrations", "django_migrations", "alembic_version", "schema_version"])
+def test_notes_of_versions_are_taken_one_by_one(tmp_path, table):
+    app = App(
+        tmp_path, "def migrate(conn, files):\n    for file in files:\n        conn.execute(note, (file,))  # call\n"
+    )
+    frame = app.frame("call", "migrate")
+    assert items_of(tmp_path, repeated(20, frame, text=f"insert into {table} values (?)")) == []
+    assert items_of(tmp_path, repeated(20, frame, text=f"select 1 from {table} where version = ?")) == []
+    assert len(items_of(tmp_path, repeated(20, frame, text="insert into migrants values (?)"))) == 1
+
+
+def test_calls_of_a_model_that_overlap_were_started_together(tmp_path):
+    app = App(tmp_path, "def run(chain, texts):\n    return chain.batch(texts)  # call\n")
+    text, frame = "chat.completions small", app.frame("call", "run")
+    together = TraceBuilder()
+    together.root()
+    for number in range(12):
+        together.op("llm", text, frame, params=number + 1, ms=50, advance=False)
+        together.pause(5)
+    assert items_of(tmp_path, together) == []
+    assert len(items_of(tmp_path, repeated(12, frame, kind="llm", text=text, ms=50))) == 1

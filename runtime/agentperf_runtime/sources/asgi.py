@@ -115,14 +115,22 @@ class Exchange:
             self._name_by_route(self._scope["method"])
         if self._status and not failed:
             outcome = str(self._status)
-        self.root.entrance = None
+        self.root.entrance = self._entrance_without_scope()
         self._instrument.scopes.end(self.root, self._token, outcome)
         self._scope.pop(KEY, None)  # no cycle for the collector
 
     def _entrance(self) -> CodeType | None:
+        known = self._entrance_without_scope()
+        return known() if known is not None else None
+
+    def _entrance_without_scope(self) -> Callable[[], CodeType | None] | None:
+        """For when the request is over, and all that is asked is what held the loop until then."""
+        files = self._instrument.recorder.stacks.files
         for _, scope in self._routes:
-            if scope.get("endpoint") is not None:
-                return code_of(scope["endpoint"], str(scope.get("method", "")), self._instrument.recorder.stacks.files)
+            endpoint = scope.get("endpoint")
+            if endpoint is not None:
+                method = scope.get("method", "")
+                return lambda: code_of(endpoint, method, files)
         return None
 
     def _name_by_route(self, method: str) -> None:

@@ -26,7 +26,14 @@ class GarbageCollections:
 
     def seconds_between(self, started: float, ended: float) -> float:
         """Seconds from `started` to `ended`, both on `perf_counter`, in which garbage was collected."""
-        return sum(max(0.0, min(ended, last) - max(started, first)) for first, last in list(self._pauses))
+        return sum(self._between(started, ended))
+
+    def longest_between(self, started: float, ended: float) -> float:
+        """Seconds that the longest collection from `started` to `ended` took of that time."""
+        return max(self._between(started, ended), default=0.0)
+
+    def _between(self, started: float, ended: float) -> list[float]:
+        return [max(0.0, min(ended, last) - max(started, first)) for first, last in list(self._pauses)]
 
     def _noticed(self, phase: str, info: dict[str, Any]) -> None:
         if not info.get("generation"):

@@ -29,6 +29,8 @@ def stalls_of(
     if not shares:  # over before anybody could look
         shares = [Share(nowhere(), None, ended.started, duration, 0, True)]
     collected = garbage.seconds_between(ended.started, ended.ended)
+    if duration - garbage.longest_between(ended.started, ended.ended) > limit:
+        collected = 0.0  # one collection may hit anybody; whoever has several allocates that much
     if ongoing:
         return [_stall(shares[0], ended.started, step, collected, True)]
     if not step.told_at:
