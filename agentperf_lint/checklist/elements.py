@@ -23,7 +23,8 @@ _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
 class Element(msgspec.Struct, frozen=True):
     """`is_object`: the call is a method of the element. `is_connection`: it is given a connection made of the element.
     `is_piece`: each turn reads a piece of a file or stream of given size. `arrives`: elements are lines of an answer
-    that is still coming. `ends_by_answer`: the loop is left when the answer is as wanted.
+    that is still coming. `ends_by_answer`: the loop is left when the answer is as wanted. `is_called`: the element
+    itself is called, as hooks and listeners are.
     """
 
     is_object: bool = False
@@ -31,6 +32,7 @@ class Element(msgspec.Struct, frozen=True):
     is_piece: bool = False
     arrives: bool = False
     ends_by_answer: bool = False
+    is_called: bool = False
 
 
 def elements(around: ast.AST, call: ast.expr) -> list[Element]:
@@ -81,6 +83,7 @@ def _element(loop: Loop, call: ast.expr) -> Element:
         is_piece=any(_reads_a_piece(each) for each in _turn(loop)),
         arrives=isinstance(runs_over, ast.Call) and _last(runs_over.func) in _ARRIVING,
         ends_by_answer=_ends_by_answer(loop, call),
+        is_called=isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _targets(loop),
     )
 
 

@@ -111,6 +111,7 @@ class Repetitions:
     def _judge(self, kind: str, text: str, stack: tuple[Frame, ...]) -> Judgement:
         weak = UNKNOWN
         innocent: Judgement | None = None
+        listeners: Judgement | None = None
         for depth, frame in enumerate(stack):
             called = called_name(stack[depth - 1][2]) if depth else ""
             located, read, keeps = self._read(frame, called, kind)
@@ -123,14 +124,18 @@ class Repetitions:
             for reading, line, element in read:
                 place = LoopPlace(frame[0], line, plain_name(frame[2]), reading.loop.kind)
                 said = _said(reading, element, place, kind)
-                if said.answer == "repeats" or said.reason in _FINAL:
+                if said.answer == "repeats" and element.is_called:
+                    listeners = (
+                        listeners or said
+                    )  # whoever tells them something does it for one element after the other
+                elif said.answer == "repeats" or said.reason in _FINAL:
                     return said
-                if said.answer == "innocent":
+                elif said.answer == "innocent":
                     innocent = innocent or said
                 elif weak is UNKNOWN:
                     weak = said
-        if innocent is not None:
-            return innocent
+        if innocent is not None or listeners is not None:
+            return innocent or listeners or UNKNOWN
         if weak is UNKNOWN and _recurses(stack):
             return Judgement("innocent", "each call depends on the last")
         return weak

@@ -988,3 +988,33 @@ def test_calls_of_a_model_that_overlap_were_started_together(tmp_path):
         together.pause(5)
     assert items_of(tmp_path, together) == []
     assert len(items_of(tmp_path, repeated(12, frame, kind="llm", text=text, ms=50))) == 1
+
+
+BUS = """
+class Bus:
+    def emit(self, event):
+        for listener in self.listeners:
+            listener(event)  # emit
+
+def decrease(line):
+    conn.execute("update stock set n = n - 1 where sku = ?", (line.sku,))  # call
+
+def checkout(bus, lines):
+    for line in lines:  # loop
+        bus.emit(line)  # each
+
+def consume(bus, queue):
+    while True:
+        event = queue.get()
+        bus.emit(event)  # fed
+"""
+
+
+def test_listeners_are_called_for_the_elements_of_the_loop_outside(tmp_path):
+    app = App(tmp_path, BUS)
+    call, emit = app.frame("call", "decrease"), app.frame("emit", "Bus.emit")
+    (item,) = items_of(tmp_path, repeated(20, call, emit, app.frame("each", "checkout")))
+    assert item.loop.line == app.line("loop")
+    assert items_of(tmp_path, repeated(20, call, emit, app.frame("fed", "consume"))) == []
+    (item,) = items_of(tmp_path, repeated(20, call, emit))
+    assert item.loop.function == "Bus.emit"
