@@ -122,6 +122,8 @@ class _Finder:
         if judgement.periodic and self._waits(indices):
             return None
         kind = self._kind(indices[0])
+        if kind != "llm" and (judgement.told or judgement.answer == "unknown") and self._is_told(indices):
+            return None
         if kind == "llm" and (judgement.together or self._overlap(indices)):
             return None  # starting them together is the remedy
         if kind == "http" and ((judgement.together and judgement.bounded) or self._asks_services(indices, judgement)):
@@ -278,6 +280,31 @@ class _Finder:
             times = self._asked_for_work.get((root[before], task[before]), ())
             asked += bisect_left(times, start[before]) < bisect_left(times, start[after])
         return asked > _MOSTLY * (len(indices) - 1)
+
+    def _is_told(self, indices: Sequence[int]) -> bool:
+        """Whether a language model answered between most of the operations: they are what it asked for, one by one."""
+        root, start = self.columns.root, self.columns.start
+        answers = self._answers_of_models.get(root[indices[0]], ())
+        asked = sum(
+            bisect_left(answers, start[before]) < bisect_left(answers, start[after])
+            for before, after in pairwise(indices)
+        )
+        return asked > _MOSTLY * (len(indices) - 1)
+
+    @cached_property
+    def _answers_of_models(self) -> dict[int, list[int]]:
+        """When language models answered in each root."""
+        columns = self.columns
+        models = {number for number, statement in self.piece.statements.items() if statement.kind == "llm"}
+        found: dict[int, list[int]] = defaultdict(list)
+        if not models:
+            return found
+        for statement, root, start, duration in zip(columns.statement, columns.root, columns.start, columns.duration):
+            if statement in models:
+                found[root].append(start + duration)
+        for times in found.values():
+            times.sort()
+        return found
 
     @cached_property
     def _asked_for_work(self) -> dict[tuple[int, int], list[int]]:

@@ -13,6 +13,7 @@ import msgspec
 _CONNECTIONS = frozenset("engine conn connection cnx db database pool dsn shard replica sessionmaker".split())
 _READS = frozenset({"read", "read1", "recv", "read_chunk", "readexactly"})
 _ARRIVING = frozenset({"aiter_lines", "iter_lines", "aiter_text", "aiter_sse", "iter_sse", "iter_any"})
+_TOLD = frozenset({"tool_calls", "function_calls", "tool_uses", "tool_use_blocks", "content", "output"})  # of an answer
 _WORD = re.compile(r"[A-Za-z][a-z]*|[A-Z]+(?![a-z])")
 
 Loop = ast.For | ast.AsyncFor | ast.While | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -24,7 +25,7 @@ class Element(msgspec.Struct, frozen=True):
     """`is_object`: the call is a method of the element. `is_connection`: it is given a connection made of the element.
     `is_piece`: each turn reads a piece of a file or stream of given size. `arrives`: elements are lines of an answer
     that is still coming. `ends_by_answer`: the loop is left when the answer is as wanted. `is_called`: the element
-    itself is called, as hooks and listeners are.
+    itself is called, as hooks and listeners are. `is_told`: elements are what a language model asks for.
     """
 
     is_object: bool = False
@@ -33,6 +34,7 @@ class Element(msgspec.Struct, frozen=True):
     arrives: bool = False
     ends_by_answer: bool = False
     is_called: bool = False
+    is_told: bool = False
 
 
 def elements(around: ast.AST, call: ast.expr) -> list[Element]:
@@ -84,6 +86,7 @@ def _element(loop: Loop, call: ast.expr) -> Element:
         arrives=isinstance(runs_over, ast.Call) and _last(runs_over.func) in _ARRIVING,
         ends_by_answer=_ends_by_answer(loop, call),
         is_called=isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id in _targets(loop),
+        is_told=runs_over is not None and _last(_called(runs_over)) in _TOLD,
     )
 
 
@@ -96,10 +99,7 @@ def _iterable(loop: Loop) -> ast.expr | None:
 def _ends_by_answer(loop: Loop, call: ast.expr) -> bool:
     if not isinstance(loop, (ast.For, ast.AsyncFor, ast.While)):
         return False
-    answers: set[str] = set()
-    for target, value in [*_bindings(loop)] * 2:
-        if any(node is call for node in ast.walk(value)) or _mentions(value, answers):
-            answers |= {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+    answers = _made_of(call, list(_bindings(loop)))
     return any(
         isinstance(node, ast.If)
         and _mentions(node.test, answers)
@@ -126,8 +126,8 @@ def _names_from(loop: Loop) -> set[str]:
     return names
 
 
-def _bindings(loop: Loop) -> Iterator[tuple[ast.AST, ast.AST]]:
-    for node in ast.walk(loop):
+def _bindings(around: ast.AST) -> Iterator[tuple[ast.AST, ast.AST]]:
+    for node in ast.walk(around):
         if isinstance(node, ast.Assign):
             yield from ((target, node.value) for target in node.targets)
         elif isinstance(node, ast.withitem) and node.optional_vars is not None:
@@ -150,9 +150,7 @@ def _is_connection(given: ast.expr, names: set[str]) -> bool:
 
 
 def _is_called_connection(value: ast.expr) -> bool:
-    while isinstance(value, ast.Call):
-        value = value.func
-    words = {word.lower() for word in _WORD.findall(_last(value))}
+    words = {word.lower() for word in _WORD.findall(_last(_called(value)))}
     return bool((words | {word.removesuffix("s") for word in words}) & _CONNECTIONS)
 
 
@@ -175,7 +173,45 @@ def _reads_a_piece(node: ast.AST) -> bool:
     return isinstance(node, ast.Call) and bool(node.args or node.keywords) and _last(node.func) in _READS
 
 
-def _last(node: ast.expr) -> str:
+def _called(value: ast.expr) -> ast.expr:
+    """What is called, or `value` itself; `xs or ()` is `xs`."""
+    while isinstance(value, (ast.Call, ast.BoolOp)):
+        value = value.func if isinstance(value, ast.Call) else value.values[0]
+    return value
+
+
+def turns_pages(function: ast.AST, call: ast.expr) -> bool:
+    """Whether the `__next__` of a pager makes `call`: it ends when an answer said that there is no more."""
+    if not isinstance(function, _FUNCTIONS) or getattr(function, "name", "") not in {"__next__", "__anext__"}:
+        return False
+    answers = _made_of(call, list(_bindings(function)))
+    kept = {
+        target.attr
+        for target, value in _bindings(function)
+        if isinstance(target, ast.Attribute) and (_mentions(value, answers) or _contains(value, call))
+    }
+    return any(
+        isinstance(node, ast.If)
+        and (_mentions(node.test, answers) or any(_last(each) in kept for each in ast.walk(node.test)))
+        and any(isinstance(each, ast.Raise) for each in node.body)
+        for node in ast.walk(function)
+    )
+
+
+def _made_of(call: ast.expr, bindings: list[tuple[ast.AST, ast.AST]]) -> set[str]:
+    """The names that are given what `call` returns, or something of it."""
+    answers: set[str] = set()
+    for target, value in bindings * 2:
+        if _contains(value, call) or _mentions(value, answers):
+            answers |= {node.id for node in ast.walk(target) if isinstance(node, ast.Name)} - {"self"}
+    return answers
+
+
+def _contains(value: ast.AST, call: ast.expr) -> bool:
+    return any(node is call for node in ast.walk(value))
+
+
+def _last(node: ast.AST) -> str:
     if isinstance(node, ast.Attribute):
         return node.attr
     return node.id if isinstance(node, ast.Name) else ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from agentperf_lint.checklist.elements import Element, elements
+from agentperf_lint.checklist.elements import Element, elements, turns_pages
 from agentperf_lint.checklist.sources import Code, Function, Sources, plain_name
 from agentperf_lint.checklist.trace import Frame
 from agentperf_rules.model import Step, Suspect
@@ -61,7 +61,7 @@ class Judgement(msgspec.Struct, frozen=True):
 
     `together`: the calls are started together, `bounded`: with a limit. `periodic`: innocent if it was seen to
     wait in between. `depends`: the call is given the element of the loop. `batched`: the loop hands out pieces.
-    `of_element`: the call is a method of the element.
+    `of_element`: the call is a method of the element. `told`: elements are what a language model asked for.
     """
 
     answer: Answer
@@ -73,6 +73,7 @@ class Judgement(msgspec.Struct, frozen=True):
     depends: bool = False
     batched: bool = False
     of_element: bool = False
+    told: bool = False
 
 
 UNKNOWN = Judgement("unknown")
@@ -160,12 +161,12 @@ class Repetitions:
         if shape is None or shape.node is None:
             return None, [], False
         found = list(readings(suspect, shape))
-        around = located.function.node if located.function is not None else code.tree
+        around: ast.AST | None = located.function.node if located.function is not None else code.tree
         known = elements(around, located.node) if found and around is not None else []
         if len(known) != len(found):
             known = [Element()] * len(found)
         read = [(reading, _line(shape, reading, located), element) for reading, element in zip(found, known)]
-        return located, read, keeps_its_place(shape)
+        return located, read, keeps_its_place(shape) or (around is not None and turns_pages(around, located.node))
 
 
 _FINAL = frozenset({"each call depends on the last", "each turn waits for work", "goes on until an answer says stop"})
@@ -200,6 +201,7 @@ def _said(reading: Reading, element: Element, place: LoopPlace, kind: str) -> Ju
         periodic=periodic,
         depends=reading.depends,
         of_element=element.is_object,
+        told=element.is_told,
     )
 
 

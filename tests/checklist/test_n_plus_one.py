@@ -1018,3 +1018,59 @@ def test_listeners_are_called_for_the_elements_of_the_loop_outside(tmp_path):
     assert items_of(tmp_path, repeated(20, call, emit, app.frame("fed", "consume"))) == []
     (item,) = items_of(tmp_path, repeated(20, call, emit))
     assert item.loop.function == "Bus.emit"
+
+
+AGENT = """
+async def run(model, messages, db):
+    while True:
+        answer = await model.create(messages=messages)  # model
+        for call in answer.tool_calls or ():
+            messages.append(await look_up(db, call))  # tool
+
+async def enrich(model, db, calls):
+    for call in calls:
+        row = await look_up(db, call)  # row
+        await model.create(messages=[row])
+
+async def look_up(db, call):
+    return await db.fetchrow("select name from customers where id = $1", call)  # call
+"""
+
+
+def test_what_a_model_asks_for_comes_one_by_one(tmp_path):
+    app = App(tmp_path, AGENT)
+    call, tool = app.frame("call", "look_up"), app.frame("tool", "run")
+
+    def answers(trace, number):
+        trace.op("llm", "chat.completions small", app.frame("model", "run"), params=number + 1, continues=1)
+
+    assert items_of(tmp_path, repeated(12, call, tool, between=answers)) == []
+    assert items_of(tmp_path, repeated(12, call, between=answers)) == []  # a framework calls the tool
+    (item,) = items_of(tmp_path, repeated(12, call, tool))  # all of one answer
+    assert item.kind == "n_plus_one"
+    (item,) = items_of(tmp_path, repeated(12, call, app.frame("row", "enrich"), between=answers))
+    assert item.loop.function == "enrich"
+
+
+PAGER = """
+class Pages:
+    async def __anext__(self):
+        if not self.more:
+            raise StopAsyncIteration
+        self.number += 1
+        answer = (await self.client.get("/pages", params={"page": self.number})).json()  # call
+        self.more = answer["more"]
+        return answer["items"]
+
+class Rows:
+    def __next__(self):
+        row = self.client.get(f"/rows/{next(self.numbers)}")  # row
+        return row
+"""
+
+
+def test_the_pages_of_an_iterator_end_by_an_answer(tmp_path):
+    app = App(tmp_path, PAGER)
+    text = "GET http://api/pages?page"
+    assert items_of(tmp_path, repeated(12, app.frame("call", "Pages.__anext__"), kind="http", text=text)) == []
+    assert len(items_of(tmp_path, repeated(12, app.frame("row", "Rows.__next__"), kind="http", text=text))) == 1
