@@ -245,16 +245,26 @@ class Piece(msgspec.Struct):
     def stacks_of(self, site: int, statement: int = 0, root: int = 0) -> list[Stack]:
         """The ways in which `site` was reached.
 
-        Of many those of `statement` in `root`, if any was seen, else those of `statement`, else those of which nothing
-        is known: how another statement came to a helper says nothing of this one.
+        Of many those of `statement` in `root`, if any was seen, else those in roots of its name, else those of
+        `statement`, else those of which nothing is known: how another statement came to a helper says nothing of this
+        one, nor does what another request did, of which only the helper itself is left.
         """
         stacks = self.stacks.get(site, [])
         if not statement:
             return stacks
         same = [stack for stack in stacks if stack.statement == statement]
-        return (
-            [stack for stack in same if stack.root == root] or same or [each for each in stacks if not each.statement]
-        )
+        if root and same:
+            name = self.root_name(root)
+            here = [stack for stack in same if stack.root == root]
+            here = here or [stack for stack in same if self.root_name(stack.root) == name]
+            if here or not self._are_requests({root, *(stack.root for stack in same)}):
+                return here or same
+            return [msgspec.structs.replace(stack, frames=stack.frames[:1]) for stack in same[:1]]
+        return same or [each for each in stacks if not each.statement]
+
+    def _are_requests(self, roots: set[int]) -> bool:
+        known = [self.roots.get(root) for root in roots]
+        return all(root is not None and root.kind == REQUEST for root in known)
 
     def frames_of(self, site: int, statement: int = 0, root: int = 0) -> list[list[Frame]]:
         """The frames of `stacks_of`, at least the site's own."""

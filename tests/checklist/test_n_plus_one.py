@@ -1074,3 +1074,26 @@ def test_the_pages_of_an_iterator_end_by_an_answer(tmp_path):
     text = "GET http://api/pages?page"
     assert items_of(tmp_path, repeated(12, app.frame("call", "Pages.__anext__"), kind="http", text=text)) == []
     assert len(items_of(tmp_path, repeated(12, app.frame("row", "Rows.__next__"), kind="http", text=text))) == 1
+
+
+def test_how_another_request_came_to_a_helper_says_nothing(tmp_path):
+    app = App(
+        tmp_path,
+        """
+        def load(number):
+            return conn.execute("select name from users where id = ?", (number,))  # call
+
+        def export(numbers):
+            while numbers:
+                numbers = load(numbers[-1])  # other
+        """,
+    )
+    for name, reason in (("GET /all", "load"), ("GET /export", "")):
+        trace = TraceBuilder()
+        trace.root(name="GET /export")
+        trace.root(name=name)
+        for number in range(12):
+            trace.op("sql", "select name from users where id = ?", app.frame("call", "load"), params=number + 1, root=2)
+        frames = [app.frame("call", "load"), app.frame("other", "export")]
+        trace.records.append({"type": "stack", "site": 1, "frames": frames, "statement": 1, "root": 1})
+        assert [item.function for item in items_of(tmp_path, trace)] == [reason][: bool(reason)]
