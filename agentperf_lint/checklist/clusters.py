@@ -111,7 +111,12 @@ class _Finder:
             return None
         meaning = self._meaning(indices[0])
         distinct = self._distinct(indices, meaning)
-        if distinct < 2 or self._carries_batches(indices) or self._is_heartbeat(indices) or self._is_fed(indices):
+        if (
+            distinct < 2
+            or self._carries_batches(indices, meaning)
+            or self._is_heartbeat(indices)
+            or self._is_fed(indices)
+        ):
             return None
         sites = sorted({self.columns.site[index] for index in indices})
         judgement = self._judgement(indices[0], sites)
@@ -180,10 +185,14 @@ class _Finder:
         """Whether objects of the application ask each for something else, of which only the words differ."""
         return judgement.of_element and len({self.columns.statement[index] for index in indices}) == len(indices)
 
-    def _carries_batches(self, indices: Sequence[int]) -> bool:
-        """Whether each call is one piece of a collection, all of one size but the last."""
+    def _carries_batches(self, indices: Sequence[int], meaning: Meaning) -> bool:
+        """Whether each call is one piece of a collection, all of one size but the last; what is written in large
+        groups may be grouped by something else.
+        """
         sizes = [self.columns.batch[index] for index in indices]
         size = max(sizes)
+        if meaning.effect == "write" and sum(each >= _BATCH for each in sizes) >= len(sizes) - max(1, len(sizes) // 10):
+            return True
         return size >= _BATCH and sum(each == size for each in sizes) >= len(sizes) - max(1, len(sizes) // 10)
 
     # Duplicates
@@ -256,15 +265,15 @@ class _Finder:
 
     def _is_poll(self, indices: Sequence[int]) -> bool:
         """Whether the same question is asked again after a while, on purpose."""
-        if self._pauses(indices, 0.0) >= _MOSTLY * (len(indices) - 1):
-            return True
-        return self._median_gap(indices) >= self.settings.poll_interval * NANOSECONDS
+        return self._sleeps_between(indices) or self._median_gap(indices) >= self.settings.poll_interval * NANOSECONDS
+
+    def _sleeps_between(self, indices: Sequence[int]) -> bool:
+        """Whether the task slept between most of the operations."""
+        return self._pauses(indices, 0.0) >= _MOSTLY * (len(indices) - 1)
 
     def _waits(self, indices: Sequence[int]) -> bool:
         """Whether a loop that waits in every turn did so: not every kind of waiting is recorded."""
-        if self._pauses(indices, 0.0) >= _MOSTLY * (len(indices) - 1):
-            return True
-        return self._median_gap(indices) >= _IDLE
+        return self._sleeps_between(indices) or self._median_gap(indices) >= _IDLE
 
     def _is_heartbeat(self, indices: Sequence[int]) -> bool:
         """Whether the loop is slow on purpose: a timer, or a limit on the rate."""

@@ -14,6 +14,7 @@ _CONNECTIONS = frozenset("engine conn connection cnx db database pool dsn shard 
 _READS = frozenset({"read", "read1", "recv", "read_chunk", "readexactly"})
 _ARRIVING = frozenset({"aiter_lines", "iter_lines", "aiter_text", "aiter_sse", "iter_sse", "iter_any"})
 _TOLD = frozenset({"tool_calls", "function_calls", "tool_uses", "tool_use_blocks", "content", "output"})  # of an answer
+_TIMERS = frozenset({"call_later", "call_at", "enter", "enterabs", "Timer", "add_timeout"})
 _WORD = re.compile(r"[A-Za-z][a-z]*|[A-Z]+(?![a-z])")
 
 Loop = ast.For | ast.AsyncFor | ast.While | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
@@ -195,6 +196,16 @@ def turns_pages(function: ast.AST, call: ast.expr) -> bool:
         and (_mentions(node.test, answers) or any(_last(each) in kept for each in ast.walk(node.test)))
         and any(isinstance(each, ast.Raise) for each in node.body)
         for node in ast.walk(function)
+    )
+
+
+def sets_a_timer(function: ast.AST, tree: ast.AST) -> bool:
+    """Whether a function, or another one of its class, has a timer call something later."""
+    classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and function in node.body]
+    return any(
+        isinstance(node, ast.Call) and _last(node.func) in _TIMERS
+        for around in (function, *classes)
+        for node in ast.walk(around)
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
-from agentperf_lint.checklist.elements import Element, elements, turns_pages
+from agentperf_lint.checklist.elements import Element, elements, sets_a_timer, turns_pages
 from agentperf_lint.checklist.sources import Code, Function, Sources, plain_name
 from agentperf_lint.checklist.trace import Frame
 from agentperf_rules.model import Step, Suspect
@@ -139,7 +139,14 @@ class Repetitions:
             return innocent or listeners or UNKNOWN
         if weak is UNKNOWN and _recurses(stack):
             return Judgement("innocent", "each call depends on the last")
+        if weak is UNKNOWN and any(self._sets_a_timer(frame) for frame in stack):
+            return Judgement("unknown", periodic=True)
         return weak
+
+    def _sets_a_timer(self, frame: Frame) -> bool:
+        code = self._sources.code(frame[0])
+        function = code.function_at(frame[1]) if code is not None else None
+        return code is not None and function is not None and sets_a_timer(function.node, code.tree or function.node)
 
     def _read(self, frame: Frame, called: str, kind: str) -> Readings:
         key = (frame, called, kind)

@@ -1097,3 +1097,56 @@ def test_how_another_request_came_to_a_helper_says_nothing(tmp_path):
         frames = [app.frame("call", "load"), app.frame("other", "export")]
         trace.records.append({"type": "stack", "site": 1, "frames": frames, "statement": 1, "root": 1})
         assert [item.function for item in items_of(tmp_path, trace)] == [reason][: bool(reason)]
+
+
+def test_large_groups_are_written_one_by_one(tmp_path):
+    app = App(
+        tmp_path,
+        "def write(conn, groups):\n    for n, rows in groups:\n        conn.executemany(q, rows)  # call\n",
+    )
+    frame = app.frame("call", "write")
+
+    def trace(text, sizes):
+        built = TraceBuilder()
+        built.root()
+        for number, size in enumerate(sizes):
+            built.op("sql", text, frame, params=number + 1, batch=size)
+        return built
+
+    write, read = "insert into events values (?, ?)", "select name from users where id in (?)"
+    assert items_of(tmp_path, trace(write, [14, 17, 15, 12, 16, 15, 19])) == []
+    assert len(items_of(tmp_path, trace(write, [2, 3, 2, 1, 2, 2, 4]))) == 1
+    assert len(items_of(tmp_path, trace(read, [14, 17, 15, 12, 16, 15, 19]))) == 1
+
+
+TIMER = """
+class Poller:
+    def schedule(self):
+        self.loop.call_later(0.03, self.tick)
+
+    def tick(self):
+        conn.execute("select count(*) from jobs where id > ?", (self.last,))  # call
+        self.schedule()
+
+def sweep(numbers):
+    for number in numbers:
+        poller.tick(number)  # loop
+"""
+
+
+def test_what_a_timer_asks_is_none(tmp_path):
+    app = App(tmp_path, TIMER)
+    frame = app.frame("call", "Poller.tick")
+
+    def sleeps(trace, number):
+        trace.sleep(30)
+
+    def passes(trace, number):
+        trace.pause(30)
+
+    for between in (sleeps, passes):
+        assert items_of(tmp_path, repeated(15, frame, between=between)) == []
+        assert items_of(tmp_path, repeated(15, frame, between=between, same=True)) == []
+    assert len(items_of(tmp_path, repeated(15, frame))) == 1
+    assert len(items_of(tmp_path, repeated(15, frame, same=True))) == 1
+    assert len(items_of(tmp_path, repeated(15, frame, app.frame("loop", "sweep"), between=sleeps))) == 1
