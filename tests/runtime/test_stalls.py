@@ -21,6 +21,10 @@ from runtime.blocking_calls import ASYNC_KINDS, KINDS, SECONDS
 from agentperf_runtime.sites import lines_of
 from agentperf_runtime.stalls import LoopSample, Stall, StallWatcher
 from agentperf_runtime.stalls.loops import Hooks
+from agentperf_runtime.stalls.pauses import GarbageCollections
+from agentperf_runtime.stalls.running import EndedStep, Step
+from agentperf_runtime.stalls.stacks import Place
+from agentperf_runtime.stalls.verdict import stalls_of
 from runtime import blocking_calls
 
 uvloop = pytest.importorskip("uvloop") if sys.platform != "win32" else None
@@ -476,3 +480,36 @@ def test_without_asyncio_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> Non
     watcher.stop()
     assert "asyncio" not in sys.modules
     assert Hooks(lambda _: None) is not None
+
+
+class Unexcluded:
+    """A loop of which nothing is left out."""
+
+    def excluded_between(self, started: float, ended: float) -> float:
+        return 0.0
+
+
+@pytest.mark.parametrize("started", [(48_218_000_000_000 + number * 7_919) / 1e9 for number in range(20)])
+def test_stalls_of_a_step_that_was_told_before_begin_at_different_times(started: float) -> None:
+    """The first one replaces what was told, so that no other may seem to begin when it does."""
+    step = Step(started, None)
+    for seconds, function in ((0.2, run_uvloop), (1.2, is_app)):
+        code = function.__code__
+        for late in (seconds / 2, seconds):
+            step.samples.add(started + late, Place(code, code, 1, 0, False, ()), None, 0.0, False)
+    step.told_at = 0.9
+    ended = EndedStep(started, started + 1.2, None)
+    found = stalls_of(Unexcluded(), step, ended, LIMIT, GarbageCollections(), False)  # type: ignore[arg-type]
+    assert [stall.code for stall in found] == [is_app.__code__, run_uvloop.__code__]
+    assert len({stall.start for stall in found}) == 2
+
+
+def test_heavy_allocation_is_a_cause_and_one_collection_is_none() -> None:
+    code = is_app.__code__
+    for pauses, reason in (([(0.0, 0.18)], "gc"), ([(0.0, 0.06), (0.07, 0.13), (0.14, 0.2)], "call")):
+        step, garbage = Step(0.0, None), GarbageCollections()
+        garbage._pauses.extend(pauses)
+        step.samples.add(0.2, Place(code, code, 1, 0, False, ()), None, 0.0, True)
+        ended = EndedStep(0.0, 0.2, None)
+        (stall,) = stalls_of(Unexcluded(), step, ended, LIMIT, garbage, False)  # type: ignore[arg-type]
+        assert stall.reason == reason

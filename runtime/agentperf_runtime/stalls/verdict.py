@@ -32,22 +32,23 @@ def stalls_of(
     if duration - garbage.longest_between(ended.started, ended.ended) > limit:
         collected = 0.0  # one collection may hit anybody; whoever has several allocates that much
     if ongoing:
-        return [_stall(shares[0], ended.started, step, collected, True)]
+        return [_stall(shares[0], nanoseconds(ended.started), step, collected, True)]
     if not step.told_at:
-        return [_stall(share, share.began, step, collected, False) for share in shares]
+        return [_stall(share, nanoseconds(share.began), step, collected, False) for share in shares]
     # The first one replaces what was reported while the step lasted; the others are none of it.
-    first = _stall(shares[0], ended.started, step, collected, False)
-    others = [_stall(share, max(share.began, ended.started + 1e-9), step, collected, False) for share in shares[1:]]
-    return [first, *others]
+    began = nanoseconds(ended.started)
+    first = _stall(shares[0], began, step, collected, False)
+    later = [max(nanoseconds(share.began), began + 1) for share in shares[1:]]
+    return [first, *(_stall(share, start, step, collected, False) for share, start in zip(shares[1:], later))]
 
 
-def _stall(share: Share, start: float, step: Step, collected: float, ongoing: bool) -> Stall:
+def _stall(share: Share, start: int, step: Step, collected: float, ongoing: bool) -> Stall:
     reason: Reason = "import" if share.place.importing else "call"
     # While garbage is collected nobody can look, unless a finalizer runs long enough: that is a call.
     if collected > share.duration / 2 and (share.late or share.samples < SURE_SAMPLES):
         reason = "gc"
     return Stall(
-        start=nanoseconds(start),
+        start=start,
         duration=nanoseconds(share.duration),
         frames=share.place.frames,
         code=share.place.code,
