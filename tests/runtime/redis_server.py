@@ -59,6 +59,17 @@ class _Handler(socketserver.StreamRequestHandler):
         if name in (b"BLPOP", b"BRPOP"):
             time.sleep(float(args[-1]))
             return None
+        if name == b"XADD":
+            messages = values.setdefault(args[0], [])
+            messages.append([b"%d-0" % (len(messages) + 1), args[2:]])
+            return messages[-1][0]
+        if name == b"XREADGROUP":  # GROUP name consumer [...] STREAMS key >, one message at a time
+            key = args[args.index(b"STREAMS") + 1]
+            read = values[b"read of " + key] = values.get(b"read of " + key, 0) + 1
+            messages = values.get(key, [])[read - 1 : read]
+            return {key: messages} if self.encoded is _encoded_3 else [[key, messages]]
+        if name == b"XACK":
+            return len(args) - 2
         if name == b"HELLO":
             self.encoded = _encoded_3
             return {b"server": b"redis", b"proto": 3}
