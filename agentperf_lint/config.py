@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from agentperf_rules.catalogue.configured import MEANINGS
 from agentperf_rules.model import Confidence, Severity
 from agentperf_runtime.budgets import Budget, budget_of
 
@@ -96,7 +95,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid
 
     An empty `select` means every rule, `jobs` 0 one process per processor, an empty `baseline` none. `budgets` are
     limits by measure (`p95 = "200ms"`), or tables of these by a pattern of names (`"GET /orders/*"`). `calls` say what
-    a call of a dotted name is (`"acme.sdk.Client.fetch" = "http"`), in words of `MEANINGS`.
+    a call of a dotted name is (`"acme.sdk.Client.fetch" = "http"`), in words of `catalogue.configured.MEANINGS`.
     """
 
     select: tuple[str, ...] = ()
@@ -266,11 +265,15 @@ def _check_trace(settings: TraceSettings, where: str) -> None:
 
 
 def _check_calls(calls: Mapping[str, str], where: str) -> None:
+    if not calls:
+        return
+    from agentperf_rules.catalogue.configured import MEANINGS  # the catalogue would slow every start down
+
     for name, meaning in calls.items():
         parts = name.removesuffix(".*").split(".")
         if (len(parts) < 2 and not name.endswith(".*")) or not all(part.isidentifier() for part in parts):
             raise ConfigError(
-                f'{where}"{name}": not a dotted name such as "package.module.function" or "package.Class.*"'
+                f'{where}"{name}": not a dotted name such as "package.function", "package.Class.*" or "builtins.open"'
             )
         if meaning not in MEANINGS:
             close = difflib.get_close_matches(meaning, MEANINGS, n=1)

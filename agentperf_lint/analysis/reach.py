@@ -237,11 +237,11 @@ class Reach:
             if not keys and self.resolver.is_module(name.partition(".")[0]):
                 LOG.warning('calls: "%s" is no function of this project', name)
             for key in keys:
-                last = self.resolver.scope(key).name
-                yield (
-                    key,
-                    sink and sink._replace(name=name.removesuffix("*") + last if name.endswith(ANY_METHOD) else name),
-                )
+                if sink is not None and name.endswith(ANY_METHOD):
+                    sink = sink._replace(name=name.removesuffix("*") + self.resolver.scope(key).name)
+                elif sink is not None:
+                    sink = sink._replace(name=name)
+                yield key, sink
 
     def _functions_named(self, name: str, with_overrides: bool) -> Iterator[int]:
         """The functions of the project that a dotted name means; with `.*` all of a class or module.

@@ -62,7 +62,10 @@ def digest_of(source: bytes) -> bytes:
 
 
 def read_files(paths: Sequence[str], calls: Calls = ()) -> list[Read]:
-    """Facts of `paths`, for a project that says what `calls` are. Whatever is wrong with a file becomes its facts."""
+    """Facts of `paths`, for a project that says what `calls` are.
+
+    Whatever is wrong with a file becomes its facts; nothing is raised.
+    """
     enabled = gc.isenabled()
     gc.disable()  # syntax trees are large and free of cycles
     try:

@@ -19,7 +19,7 @@ from agentperf_lint.checklist.observed import Scene
 from agentperf_lint.checklist.repetition import AGAIN, ELSEWHERE, HANDFUL, UNKNOWN, Judgement, Repetitions
 from agentperf_lint.checklist.sources import Sources
 from agentperf_lint.checklist.statements import LOCAL_KINDS, Meaning, asks_for_work, meanings_of
-from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, is_failure
+from agentperf_lint.checklist.trace import NANOSECONDS, SLEEP, Frame, Piece, Statement, is_failure
 
 ClusterKind = Literal["n_plus_one", "duplicate"]
 
@@ -281,54 +281,45 @@ class _Finder:
 
     def _is_fed(self, indices: Sequence[int]) -> bool:
         """Whether the task asked a queue for more work between most of the operations: one for each piece of work."""
-        if not self._asked_for_work:
-            return False
-        root, task, start = self.columns.root, self.columns.task, self.columns.start
-        asked = 0
-        for before, after in pairwise(indices):
-            times = self._asked_for_work.get((root[before], task[before]), ())
-            asked += bisect_left(times, start[before]) < bisect_left(times, start[after])
-        return asked > _MOSTLY * (len(indices) - 1)
+        root, task, asked = self.columns.root, self.columns.task, self._asked_for_work
+        return bool(asked) and self._lie_between(indices, lambda index: asked.get((root[index], task[index]), ()))
 
     def _is_told(self, indices: Sequence[int]) -> bool:
         """Whether a language model answered between most of the operations: they are what it asked for, one by one."""
-        root, start = self.columns.root, self.columns.start
-        answers = self._answers_of_models.get(root[indices[0]], ())
-        asked = sum(
-            bisect_left(answers, start[before]) < bisect_left(answers, start[after])
-            for before, after in pairwise(indices)
-        )
-        return asked > _MOSTLY * (len(indices) - 1)
+        answers = self._answers_of_models.get(self.columns.root[indices[0]], ())
+        return bool(answers) and self._lie_between(indices, lambda _: answers)
+
+    def _lie_between(self, indices: Sequence[int], times_of: Callable[[int], Sequence[int]]) -> bool:
+        """Whether between most of the operations lies one of the times, in order, that are those of the first."""
+        start = self.columns.start
+        between = 0
+        for before, after in pairwise(indices):
+            times = times_of(before)
+            between += bisect_left(times, start[before]) < bisect_left(times, start[after])
+        return between > _MOSTLY * (len(indices) - 1)
 
     @cached_property
     def _answers_of_models(self) -> dict[int, list[int]]:
         """When language models answered in each root."""
         columns = self.columns
-        models = {number for number, statement in self.piece.statements.items() if statement.kind == "llm"}
         found: dict[int, list[int]] = defaultdict(list)
-        if not models:
-            return found
-        for statement, root, start, duration in zip(columns.statement, columns.root, columns.start, columns.duration):
-            if statement in models:
-                found[root].append(start + duration)
-        for times in found.values():
-            times.sort()
-        return found
+        for index in self._operations_of(lambda statement: statement.kind == "llm"):
+            found[columns.root[index]].append(columns.start[index] + columns.duration[index])
+        return {root: sorted(times) for root, times in found.items()}
 
     @cached_property
     def _asked_for_work(self) -> dict[tuple[int, int], list[int]]:
         """When each task asked for work that it would have waited for."""
         columns = self.columns
-        waiting = {number for number, each in self.piece.statements.items() if asks_for_work(each.kind, each.text)}
         found: dict[tuple[int, int], list[int]] = defaultdict(list)
-        if not waiting:
-            return found
-        for statement, root, task, start in zip(columns.statement, columns.root, columns.task, columns.start):
-            if statement in waiting:
-                found[root, task].append(start)
-        for times in found.values():
-            times.sort()
-        return found
+        for index in self._operations_of(lambda statement: asks_for_work(statement.kind, statement.text)):
+            found[columns.root[index], columns.task[index]].append(columns.start[index])
+        return {place: sorted(times) for place, times in found.items()}
+
+    def _operations_of(self, wanted: Callable[[Statement], bool]) -> list[int]:
+        """The operations with a statement that is `wanted`."""
+        numbers = {number for number, statement in self.piece.statements.items() if wanted(statement)}
+        return [index for index, number in enumerate(self.columns.statement) if number in numbers] if numbers else []
 
     def _median_gap(self, indices: Sequence[int]) -> int:
         """Nanoseconds from the end of an operation to the start of the next."""

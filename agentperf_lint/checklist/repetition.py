@@ -126,9 +126,8 @@ class Repetitions:
                 place = LoopPlace(frame[0], line, plain_name(frame[2]), reading.loop.kind)
                 said = _said(reading, element, place, kind)
                 if said.answer == "repeats" and element.is_called:
-                    listeners = (
-                        listeners or said
-                    )  # whoever tells them something does it for one element after the other
+                    # Whoever tells the listeners something does it for one element after the other.
+                    listeners = listeners or said
                 elif said.answer == "repeats" or said.reason in _FINAL:
                     return said
                 elif said.answer == "innocent":

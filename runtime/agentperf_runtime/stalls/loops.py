@@ -14,6 +14,9 @@ from itertools import chain
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
+_TASKS_TELL = sys.version_info < (3, 14)
+"""Whether the tasks of other threads are to be had."""
+
 Running = Callable[[Any], None]
 """Is told the loop that runs from now on in this thread, and None when it ends."""
 
@@ -152,11 +155,14 @@ def _loop_on(frame: FrameType | None, thread: int) -> Found | None:
 
 
 def _loops_run_by_callers() -> Iterator[tuple[Any, int]]:
-    """The loops in C that are in the hands of whoever runs them, with their thread."""
+    """The loops in C that are in the hands of whoever runs them, with their thread.
+
+    Only where tasks do not tell: before 3.13 a frame that is asked for its variables keeps them alive.
+    """
     loop_class = getattr(sys.modules.get("uvloop"), "Loop", None)
-    runner_class = getattr(sys.modules["asyncio"], "Runner", ())
-    if loop_class is None:
+    if loop_class is None or _TASKS_TELL:
         return
+    runner_class = sys.modules["asyncio"].Runner
     for thread, innermost in sys._current_frames().items():
         frame: FrameType | None = innermost
         while frame is not None:
