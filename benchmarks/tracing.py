@@ -23,6 +23,7 @@ from benchmarks import pages
 from benchmarks.corpus import CORPUS, HERE
 
 RESULTS = HERE / "results" / "tracing.md"
+BOUNDS = HERE / "tracing_bounds.md"  # written by hand: what the costs are made of
 LOADS = HERE / "recording_loads.py"
 RUNTIME = HERE.parent / "runtime"
 PACKAGES = ["fastapi", "opentelemetry-sdk", "uvicorn[standard]", "sqlalchemy[asyncio]", "aiosqlite"]
@@ -194,7 +195,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--python", action="append", help="an interpreter to measure with (default: this one)")
     options = parser.parse_args(arguments)
     text = table(options.python or [sys.executable], options.rounds)
-    pages.write(text, options.output)
+    pages.write(text + BOUNDS.read_text(encoding="utf-8"), options.output)
 
 
 if __name__ == "__main__":
