@@ -157,7 +157,7 @@ def test_a_call_through_helpers_names_them() -> None:
     )
     longer = tuple(Step("a.py", line, f"C.f{line}", "g()") for line in range(1, 7))
     suspect = msgspec.structs.replace(suspect, chain=longer)
-    assert ", via f2() -> f3() -> ... -> f6() at a.py:6:" in confirmed(source, suspect)[0].message
+    assert ", via f2() -> f3() -> ... -> C.f6() at a.py:6:" in confirmed(source, suspect)[0].message
 
 
 def test_loops_name_themselves() -> None:

@@ -77,6 +77,17 @@ def test_full_shows_the_chain(project):
     ]
 
 
+def test_full_writes_the_rest_of_a_way_once(project):
+    deeper = tuple(Step("app/util.py", line, f"step{line}", "call()") for line in (1, 2))
+    first, second = (finding(chain=(Step("app/api.py", line, "fetch", "load()"), *deeper)) for line in (3, 4))
+    lines = rendered("full", first, second).splitlines()
+    assert [line.strip() for line in lines if ">" in line] == [
+        "> step1 at app/util.py:1",
+        "> step2 at app/util.py:2",
+        "> step1 at app/util.py:1, and on as above",
+    ]
+
+
 def test_full_without_the_file():
     shown = rendered("full", finding(path="gone.py"), finding(line=99, end_line=99))
     assert len(shown.splitlines()) == 4

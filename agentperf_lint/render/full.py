@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 # One output line: pieces of text, each with a rich style.
 Line = list[tuple[str, str]]
 
+# The rest of a chain, from one of its hops down to the sink.
+Way = tuple["Step", ...]
+
 _DIM = "bright_black"
 _SEVERITY_STYLE = {"low": "cyan", "medium": "yellow", "high": "red"}
 
@@ -29,20 +32,21 @@ class FullRenderer:
         self._sources = sources
 
     def render(self, report: Report, stream: TextIO) -> None:
-        lines = (line for finding in report.findings for line in self._block(finding))
+        shown: set[Way] = set()
+        lines = (line for finding in report.findings for line in self._block(finding, shown))
         if wants_colour(stream):
             write_coloured(lines, stream)
         else:
             stream.writelines(_plain(line) + "\n" for line in lines)
 
-    def _block(self, finding: Finding) -> Iterator[Line]:
+    def _block(self, finding: Finding, shown: set[Way]) -> Iterator[Line]:
         yield [
             (printable(finding.path), "bold"),
             (f":{finding.line}:{finding.column} ", _DIM),
             (finding.code, f"bold {_SEVERITY_STYLE[finding.severity]}"),
             (f" {printable(finding.message)}", ""),
         ]
-        yield from _source_and_chain(finding, self._sources)
+        yield from _source_and_chain(finding, self._sources, shown)
         yield []
 
 
@@ -55,10 +59,17 @@ def _plain(line: Line) -> str:
     return "".join(text for text, _ in line).rstrip()
 
 
-def _source_and_chain(shown: Finding | Entry, sources: Sources) -> Iterator[Line]:
+def _source_and_chain(shown: Finding | Entry, sources: Sources, above: set[Way] | None = None) -> Iterator[Line]:
+    """`above`: what of chains was written out before, which is not repeated but for its first hop."""
     width = max(len(str(number)) for number in (shown.line, *(step.line for step in shown.chain)))
     yield from _place(shown, width, sources)
     for depth, step in enumerate(shown.chain[1:], start=1):
+        way = shown.chain[depth:]
+        if above is not None and len(way) > 1 and way in above:
+            yield from _hop(step, depth, width, sources, ", and on as above")
+            return
+        if above is not None:
+            above.add(way)
         yield from _hop(step, depth, width, sources)
 
 
@@ -72,12 +83,12 @@ def _place(shown: Finding | Entry, width: int, sources: Sources) -> Iterator[Lin
     yield [(f"  {'':>{width}} | ", _DIM), (carets, f"bold {_SEVERITY_STYLE[shown.severity]}")]
 
 
-def _hop(step: Step, depth: int, width: int, sources: Sources) -> Iterator[Line]:
+def _hop(step: Step, depth: int, width: int, sources: Sources, more: str = "") -> Iterator[Line]:
     margin = "  " * (depth + 1)
     yield [
         (f"{margin}{'':>{width}} > ", _DIM),
         (printable(step.function), "bold"),
-        (f" at {printable(step.path)}:{step.line}", _DIM),
+        (f" at {printable(step.path)}:{step.line}{more}", _DIM),
     ]
     source = sources.line(step.path, step.line)
     if source is None:

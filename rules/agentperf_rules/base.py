@@ -164,11 +164,15 @@ def is_plain(expression: str) -> bool:
 
 
 def via(chain: tuple[Step, ...]) -> str:
-    """`, via load() at app/util.py:12` for a chain through helpers, empty for a direct call."""
+    """`, via load() -> Store.get() at app/util.py:12` for a chain through helpers, empty for a direct call.
+
+    The last one is where the sink is, of all the methods that may be meant: it is named with its class.
+    """
     helpers = chain[1:]
     if not helpers:
         return ""
-    names = [f"{step.function.rpartition('.')[2]}()" for step in helpers]
+    names = [f"{step.function.rpartition('.')[2]}()" for step in helpers[:-1]]
+    names.append(f"{'.'.join(helpers[-1].function.split('.')[-2:])}()")
     if len(names) > _SHOWN_HOPS:
         names = [*names[: _SHOWN_HOPS - 1], "...", names[-1]]
     return f", via {' -> '.join(names)} at {helpers[-1].path}:{helpers[-1].line}"
