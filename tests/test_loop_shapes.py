@@ -976,3 +976,78 @@ def test_a_helper_that_takes_many_is_given_a_batch() -> None:
         """
     assert loop_confidence(source, "get_by_ids(db, group)", through=True) is None
     assert loop_confidence(source, "get_by_ids(db, group.owner)", through=True) == "definite"
+
+
+def test_statements_that_come_with_the_element_are_others_each_time() -> None:
+    source = """
+        def f(cursor, checks, ids):
+            for check in checks:
+                cursor.execute(check["query"], (1,))
+                cursor.execute(check.statement)
+                cursor.execute(LOOK_UP, check.id)
+        """
+    assert loop_confidence(source, 'cursor.execute(check["query"], (1,))') is None
+    assert loop_confidence(source, "cursor.execute(check.statement)") is None
+    assert loop_confidence(source, "cursor.execute(LOOK_UP, check.id)") == "definite"
+
+
+def test_elements_that_are_classes_are_tables() -> None:
+    source = """
+        def f(models, rows):
+            for model in models:
+                log(model.__name__)
+                load(model)
+            for row in rows:
+                log(row.name)
+                load(row)
+        """
+    assert loop_confidence(source, "load(model)", through=True) is None
+    assert loop_confidence(source, "load(row)", through=True) == "definite"
+
+
+def test_the_key_of_a_new_row_takes_a_statement_each() -> None:
+    source = """
+        def f(connection, cursor, xs):
+            for x in xs:
+                row = connection.execute(ADD, x)
+                log(1)
+                keys[x] = row.inserted_primary_key[0]
+            for x in xs:
+                cursor.execute(ADD, x)
+                keys[x] = cursor.lastrowid
+            for x in xs:
+                cursor.execute(ADD, x, 2)
+        """
+    assert loop_confidence(source, "connection.execute(ADD, x)") == "possible"
+    assert loop_confidence(source, "cursor.execute(ADD, x)") == "possible"
+    assert loop_confidence(source, "cursor.execute(ADD, x, 2)") == "definite"
+
+
+def test_a_function_looked_up_for_the_element_is_another_one_each_time() -> None:
+    source = """
+        async def f(runners, xs):
+            for x in xs:
+                run = runners.get(x)
+                await run(x)
+                await runners[x](x, 1)
+                await ask(x)
+        """
+    assert loop_confidence(source, "run(x)", kind="orm", through=True) is None
+    assert loop_confidence(source, "runners[x](x, 1)", kind="orm", through=True) is None
+    assert loop_confidence(source, "ask(x)", kind="orm", through=True) == "definite"
+
+
+def test_as_many_as_one_says_are_a_handful() -> None:
+    source = """
+        def f(db, xs):
+            chosen = random.sample(xs, k=min(3, len(xs)))
+            for x in chosen:
+                db.get(x)
+            for x in random.sample(xs, k=len(xs)):
+                db.get(x, 1)
+            for x in itertools.islice(xs, 5):
+                db.get(x, 2)
+        """
+    assert loop_confidence(source, "db.get(x)") is None
+    assert loop_confidence(source, "db.get(x, 1)") == "definite"
+    assert loop_confidence(source, "db.get(x, 2)") is None

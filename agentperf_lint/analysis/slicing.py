@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 
 _STARTS = re.compile(r"\b(gather|create_task|ensure_future|start_soon|as_completed|wait|submit|spawn|TaskGroup)\b")
 _WAITS = re.compile(r"sleep|throttl|limit|rate|wait_for_", re.IGNORECASE)
+_NEW_KEYS = re.compile(r"\b(lastrowid|inserted_primary_key)\b")
 _MUTATORS = frozenset({"append", "appendleft", "extend", "add", "insert", "update", "setdefault", "push"})
 _EXITS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
@@ -58,7 +59,7 @@ class Slice:
 
     def matters(self, statement: ast.stmt, text: str) -> bool:
         """Whether a statement beside the path tells anything about the suspects; `text` is its source."""
-        if isinstance(statement, _EXITS) or _WAITS.search(text) or _STARTS.search(text):
+        if isinstance(statement, _EXITS) or _WAITS.search(text) or _STARTS.search(text) or _NEW_KEYS.search(text):
             return True
         if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
             return statement.name in self.called

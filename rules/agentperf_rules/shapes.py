@@ -59,6 +59,8 @@ _LOOKS_AT = _PASS_THROUGH | {"len", "zip", "range", "print", "str", "debug", "in
 _VIEWS = frozenset({"items", "keys", "values", "copy"})
 _POPS = frozenset({"pop", "popleft", "popitem"})
 
+_DRAWS = frozenset({"sample", "choices", "islice", "most_common"})  # as many as one says
+
 _BATCH = frozenset(
     {
         "batch", "batched", "chunk", "chunked", "page", "grouper", "slice", "partition", "bucket", "window",
@@ -81,6 +83,7 @@ _SERVERS = frozenset(
         "adapter", "api", "endpoint", "service", "entry", "account", "plugin", "handler", "redis", "session",
         "bucket", "zone", "camera", "sensor", "integration", "driver", "source", "callback", "hook", "listener",
         "observer", "logger", "subscriber", "middleware", "processor", "exporter", "strategy", "guardrail",
+        "notifier", "installer", "runner", "store",
     }
 )  # fmt: skip
 _ADDRESSES = frozenset(
@@ -128,6 +131,10 @@ _ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update",
 _CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
 _DESCRIBES = frozenset({"name", "names", "def", "defs", "cls", "class", "obj", "info", "str", "text", "spec", "schema"})
 _IDENTIFIES = re.compile(r"_(?:id|uuid|pk)s?\d?$", re.IGNORECASE)  # a row of its own kind: `trigger_id`
+_NEW_KEYS = frozenset({"lastrowid", "inserted_primary_key"})
+_OF_CLASSES = frozenset(
+    {"objects", "_default_manager", "_base_manager", "__name__", "__qualname__", "__table__", "__tablename__"}
+)
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
 _RUN_STATEMENTS = frozenset(
     {"exec_driver_sql", "execute_cypher", "execute_query", "execute_sql", "execute_statement", "run_query", "run_sql"}
@@ -488,6 +495,9 @@ class LoopJudge:
         return isinstance(origin, cst.Call) and bool(words(last_name(origin.func)) & _BUFFERS)
 
     def _asks_another_server(self) -> bool:
+        tainted = self._tainted(self.loop.targets)
+        if self._looks_up_function(tainted):
+            return True
         if self.suspect.sink_kind in {"orm", "relation"}:
             return False
         if not self.is_direct and self._target_words() & _HOSTS:
@@ -495,10 +505,20 @@ class LoopJudge:
         receiver = self._receiver()
         if receiver is None:
             return False
-        tainted = self._tainted(self.loop.targets)
         if self._comes_from_element(receiver, tainted, 4):
             return self.is_direct or bool((self._target_words() | self._iterable_words()) & _SERVERS)
         return bool(self._target_words() & _ADDRESSES) and self.is_direct
+
+    def _looks_up_function(self, tainted: frozenset[str]) -> bool:
+        """Whether the element says which function is called: `runners[kind]()`, `run = runners.get(kind)`."""
+        if not isinstance(self.node, cst.Call):
+            return False
+        function: cst.CSTNode | None = self.node.func
+        if isinstance(function, cst.Name):
+            function = self._origin(function)
+        if isinstance(function, cst.Call) and last_name(function.func) in {"get", "getattr"}:
+            return bool(_argument_names(function) & tainted)
+        return isinstance(function, cst.Subscript) and bool(names_in_slice(function) & tainted)
 
     def _comes_from_element(self, receiver: cst.CSTNode, tainted: frozenset[str], hops: int) -> bool:
         for part in _chain(receiver):
@@ -526,11 +546,34 @@ class LoopJudge:
             if isinstance(first, cst.Name) and first.value in self.loop.targets and self._takes_statement(call):
                 return True
         if not self.is_direct:
-            return False
+            return self._is_over_classes()
+        if self._is_over_classes() or self._runs_statement_of_element():
+            return True
         statement = self._statement()
         if isinstance(statement, cst.Call) and _CONSTRUCTS.fullmatch(last_name(statement.func)):
             return True
         return bool(_DDL.match(text_of(statement))) or _names_identifier(statement, tainted)
+
+    def _runs_statement_of_element(self) -> bool:
+        """`cursor.execute(check["query"])`, `session.execute(check.statement, ...)`."""
+        assert isinstance(self.node, cst.Call)
+        first: cst.CSTNode | None = argument(self.node, 0)
+        if isinstance(first, cst.Name):
+            first = self._origin(first)
+        if not isinstance(first, (cst.Attribute, cst.Subscript)) or not self._takes_statement(self.node):
+            return False
+        root = root_of(first)
+        return isinstance(root, cst.Name) and root.value in self.loop.targets
+
+    def _is_over_classes(self) -> bool:
+        """Whether each element is a class, which stands for a table: `model.objects`, `model.__tablename__`."""
+        return any(
+            isinstance(node, cst.Attribute)
+            and isinstance(node.value, cst.Name)
+            and node.value.value in self.loop.targets
+            and node.attr.value in _OF_CLASSES
+            for node in self.block.by_type[cst.Attribute]
+        )
 
     def _takes_statement(self, call: cst.Call) -> bool:
         name = last_name(call.func)
@@ -569,9 +612,22 @@ class LoopJudge:
                 limit = "possible"
         elif self._is_guarded_by_cache():
             limit = "likely"
-        if self._is_first_hit() or self._is_handled(self.node):
+        if self._is_first_hit() or self._is_handled(self.node) or self._asks_for_new_key():
             limit = "possible"
         return Verdict(limit, reason)
+
+    def _asks_for_new_key(self) -> bool:
+        """Whether the key of the row that was written is wanted, which a statement with many rows does not tell."""
+        if not self.is_direct:
+            return False
+        above = self.inside[1] if len(self.inside) > 1 else None
+        if isinstance(above, cst.Attribute) and above.attr.value in _NEW_KEYS:
+            return True
+        asked = self._own_results() | names_in(receiver) if (receiver := self._receiver()) else self._own_results()
+        return any(
+            isinstance(node, cst.Attribute) and node.attr.value in _NEW_KEYS and names_in(node.value) & asked
+            for node in self.block.by_type[cst.Attribute]
+        )
 
     def _depends(self) -> bool:
         targets = self.loop.targets or (self._consumed() if self.loop.kind == "while" else frozenset())
@@ -755,6 +811,8 @@ def _is_handful_call(call: cst.Call) -> bool:
         return (integer(top) or _FEW_TIMES + 1) <= _FEW_TIMES or (isinstance(top, cst.Name) and top.value.isupper())
     if name in _VIEWS and isinstance(call.func, cst.Attribute):
         return is_handful(call.func.value)
+    if name in _DRAWS:
+        return _is_short(argument(call, 1, "k") or argument(call, 1, "n") or argument(call, 0, "n"))
     if name == "fromkeys":
         return bool(call.args) and is_handful(call.args[0].value)
     if name == "get_models" and dotted(call.func).endswith("apps.get_models"):
@@ -762,6 +820,13 @@ def _is_handful_call(call: cst.Call) -> bool:
     if name == "zip":
         return any(is_handful(arg.value) for arg in call.args)
     return name in _PASS_THROUGH and bool(call.args) and is_handful(call.args[0].value)
+
+
+def _is_short(count: cst.CSTNode | None) -> bool:
+    """Whether `count` is a small number, or at most one: `min(3, len(xs))`."""
+    if isinstance(count, cst.Call) and last_name(count.func) == "min":
+        return any(_is_short(arg.value) for arg in count.args)
+    return 0 < (integer(count) or 0) <= _HANDFUL
 
 
 def _is_constant_name(name: str) -> bool:
