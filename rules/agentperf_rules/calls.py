@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -16,6 +17,7 @@ from agentperf_rules.syntax import (
     last_name,
     names_in,
     target_names,
+    text_of,
     walk,
     words,
 )
@@ -34,6 +36,12 @@ _WAITED = frozenset({"wait", "as_completed", "gather", "wrap_future", "wait_for"
 def sleeps_for_zero(node: cst.CSTNode | None) -> bool:
     """Whether `node` is `sleep(0)`, which yields and does not wait."""
     return isinstance(node, cst.Call) and is_zero(argument(node, 0, "secs")) and last_name(node.func) == "sleep"
+
+
+def names_standard_module(node: cst.CSTNode | None) -> bool:
+    """Whether `node` imports a module of the standard library: `__import__("time")`, which is mostly loaded already."""
+    name = text_of(argument(node, 0, "name")) if isinstance(node, cst.Call) else ""
+    return name.partition(".")[0] in sys.stdlib_module_names
 
 
 def is_a_statement(shape: Shape) -> bool:

@@ -52,6 +52,10 @@ async def lifespan(app):
     importlib.import_module("app.routes")
     yield
 """,
+        """\
+async def elapsed(start):
+    return __import__("time").monotonic() - start
+""",
     )
     invalid = (
         """\
@@ -63,7 +67,9 @@ async def plugin(name):
     )
 
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
-        from agentperf_rules.calls import is_built_once
+        from agentperf_rules.calls import is_built_once, names_standard_module
 
+        if names_standard_module(shape.node):
+            return None
         once = is_built_once(suspect.function, shape)
         return at_most(suspect.confidence, "possible") if once else suspect.confidence

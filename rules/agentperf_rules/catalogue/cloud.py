@@ -242,13 +242,14 @@ _docker = (
     "run get list create build pull push prune start stop restart remove kill logs exec_run wait attach reload put_archive get_archive commit"
     " stats rename tag"
 )
-cloud.below("docker.DockerClient", _docker, use="aiodocker", batch="one list() call")
+# The daemon is on this machine, and has no operation on many containers: such calls count in no loop.
+cloud.below("docker.DockerClient", _docker, use="aiodocker", loop=False)
 cloud.calls("docker.DockerClient", "ping version info login df", use="aiodocker", loop=False)
 cloud.gives("docker.from_env docker.client.from_env", "docker.DockerClient")
 cloud.gives("docker.DockerClient.containers.get docker.DockerClient.containers.run docker.DockerClient.containers.create", "docker.models.containers.Container")
-cloud.calls("docker.models.containers.Container", "start stop restart remove kill logs exec_run wait attach reload put_archive get_archive commit stats", use="aiodocker")
+cloud.calls("docker.models.containers.Container", "start stop restart remove kill logs exec_run wait attach reload put_archive get_archive commit stats", use="aiodocker", loop=False)
 cloud.alias("docker.DockerClient", "docker.client.DockerClient podman.PodmanClient")
-cloud.calls("docker.APIClient", "pull push build create_container start stop inspect_container inspect_image exec_create exec_start logs remove_container", use="aiodocker")
+cloud.calls("docker.APIClient", "pull push build create_container start stop inspect_container inspect_image exec_create exec_start logs remove_container", use="aiodocker", loop=False)
 cloud.calls("docker", "from_env", kind="client", severity="low", loop=False, use="one client shared by all calls")
 
 # Building one of these reads the service's description from disk.

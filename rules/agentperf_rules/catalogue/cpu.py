@@ -92,7 +92,7 @@ cpu.calls("torchaudio", "load save")
 cpu.calls("ffmpeg", "run probe", severity="high", use="asyncio.create_subprocess_exec()")
 
 # Documents
-cpu.calls("pypdf PyPDF2", "PdfReader PdfWriter PdfMerger PdfFileReader")
+cpu.calls("pypdf PyPDF2", "PdfReader PdfFileReader")
 cpu.calls("pypdf.PdfWriter PyPDF2.PdfWriter", "write")
 cpu.calls("pypdf._page.PageObject", "extract_text")
 cpu.calls("pdfplumber", "open")

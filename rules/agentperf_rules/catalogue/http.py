@@ -186,6 +186,7 @@ _kubernetes_calls = (
 for api in KUBERNETES_APIS.split():
     http.any_method(f"kubernetes.client.{api}", _kubernetes_calls, use=f"kubernetes_asyncio.client.{api}", batch="one list_* call with a label selector")
     http.any_method(f"kubernetes_asyncio.client.{api}", "", blocking=False, batch="one list_* call with a label selector")
+http.calls("kubernetes.client.CoreV1Api", "read_namespaced_pod_log", use="kubernetes_asyncio.client.CoreV1Api", loop=False)  # one pod each
 http.alias("kubernetes_asyncio", "kubernetes.aio kubernetes_aio")
 
 # Building one of these reads the bundle of certificates.
