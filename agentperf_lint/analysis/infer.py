@@ -954,10 +954,12 @@ class Resolver:
                 return True
             if op == f.UNION:
                 return any(self.is_eager(file, member, loaders, seen) for member in file.args[ref])
-            args = [arg for arg in file.args.get(ref, ()) if file.ops[arg] in (f.CALL, f.ATTR)]
+            args = [arg for arg in file.args.get(ref, ()) if file.ops[arg] in (f.CALL, f.ATTR, f.UNION)]
             if any(self.is_eager(file, arg, loaders, seen) for arg in args):
                 return True
             if op == f.CALL and self._gives_eager(file, file.bases[ref], loaders, seen):
+                return True
+            if op == f.ATTR and self._holds_eager(file, ref, loaders, seen):
                 return True
             if op in (f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER, f.NAME):
                 return False
@@ -966,7 +968,16 @@ class Resolver:
 
     def _gives_eager(self, file: LoadedFile, callee: int, loaders: tuple[str, ...], seen: frozenset[int]) -> bool:
         """Whether the function of the project that is called returns what loads relations."""
-        for value in self.values(file, callee):
+        return self._returns_eager(self.values(file, callee), loaders, seen)
+
+    def _holds_eager(self, file: LoadedFile, ref: int, loaders: tuple[str, ...], seen: frozenset[int]) -> bool:
+        """Whether the attribute is a property of the project that returns what loads relations."""
+        name = file.text(ref)
+        held = (self.lookup(value.key, name) for value in self.values(file, file.bases[ref]) if type(value) is Instance)
+        return any(self._returns_eager(values, loaders, seen) for values in held)
+
+    def _returns_eager(self, functions: Values, loaders: tuple[str, ...], seen: frozenset[int]) -> bool:
+        for value in functions:
             if isinstance(value, Function) and value.key not in seen:
                 inside = self.file_of(value.key)
                 results = self.scope(value.key).results
