@@ -1489,6 +1489,180 @@ async def connect_and_wait(address):
     raw = socket.socket()
     raw.connect(address)  # expect APL111
 """,
+    "queries of a helper for some elements only": """
+### main.py
+import psycopg2
+connection = psycopg2.connect("")
+cursor = connection.cursor()
+def beside(x):
+    print(x)
+    print(x)
+    if x.special:
+        cursor.execute("SELECT 1")
+    print(x)
+    print(x)
+def most(x):
+    '''Looks up what belongs to `x`.
+
+    Nothing does when it is hidden.
+    '''
+    if not x.hidden:
+        cursor.execute("SELECT 1")
+        return cursor.fetchall()
+def either(x):
+    print(x)
+    print(x)
+    if x.new:
+        cursor.execute("INSERT INTO t VALUES (1)")
+    else:
+        other(x)
+    print(x)
+    print(x)
+def other(x):
+    cursor.execute("SELECT 1")
+def one_of_three(x):
+    print(x)
+    print(x)
+    if x.new:
+        cursor.execute("INSERT INTO t VALUES (1)")
+    elif x.old:
+        other(x)
+    print(x)
+    print(x)
+def first_or_last(x):
+    print(x)
+    print(x)
+    print(x)
+    if x.new:
+        return cursor.execute("INSERT INTO t VALUES (1)")
+    return other(x)
+def left(x):
+    print(x)
+    print(x)
+    print(x)
+    if x.new:
+        return cursor.execute("INSERT INTO t VALUES (1)")
+    return x
+def in_words(x):
+    print(x)
+    return other(x) if x.new else x
+def both_in_words(x):
+    print(x)
+    return other(x) if x.new else cursor.execute("SELECT 2")
+def matched(x):
+    print(x)
+    match x.kind:
+        case 1:
+            other(x)
+        case _:
+            cursor.execute("SELECT 2")
+def matched_once(x):
+    print(x)
+    match x.kind:
+        case 1:
+            other(x)
+        case _:
+            print(x)
+def after_failure(x):
+    try:
+        return print(x)
+    except ValueError:
+        other(x)
+KNOWN = {"int"}
+def known(x):
+    if x in KNOWN:
+        return True
+    else:
+        other(x)
+def run(xs):
+    for x in xs:
+        beside(x)
+        most(x)  # expect APL201
+        either(x)  # expect APL201
+        one_of_three(x)
+        first_or_last(x)  # expect APL201
+        left(x)
+        in_words(x)
+        both_in_words(x)  # expect APL201
+        matched(x)  # expect APL201
+        matched_once(x)
+        after_failure(x)
+        known(x)
+""",
+    "databases in this process, and daemons on this machine": """
+### main.py
+import sqlite3
+import docker
+import psycopg2
+local = sqlite3.connect("app.db")
+remote = psycopg2.connect("").cursor()
+client = docker.from_env()
+def claim(x):
+    local.execute("SELECT 1", (x,))
+def ask(x):
+    remote.execute("SELECT 1", (x,))
+def claim_new(x):
+    claim(x)
+def ask_new(x):
+    ask(x)
+def run(xs):
+    for x in xs:
+        local.execute("SELECT 1", (x,))  # expect APL201
+        claim(x)  # expect APL201
+        claim_new(x)
+        ask_new(x)  # expect APL201
+        client.containers.get(x)
+""",
+    "documents that are read, and those that are made": """
+### main.py
+from pypdf import PdfReader, PdfWriter
+async def copy(path):
+    reader = PdfReader(path)  # expect APL114
+    writer = PdfWriter()
+    writer.append(reader)
+    writer.write("copy.pdf")  # expect APL114
+""",
+    "relations loaded by a property, or by a query that is made in steps": """
+### models.py
+from django.db import models
+class Author(models.Model):
+    name = models.CharField(max_length=9)
+    @property
+    def loaded(self):
+        return Book.objects.prefetch_related("tags")
+    @property
+    def bare(self):
+        return Book.objects.all()
+    def names(self):
+        for book in self.loaded:
+            print(list(book.tags.all()))
+        for book in self.bare:
+            print(list(book.tags.all()))  # expect APL202
+class Tag(models.Model):
+    name = models.CharField(max_length=9)
+class Book(models.Model):
+    author = models.ForeignKey(Author, on_delete=models.CASCADE)
+    tags = models.ManyToManyField(Tag)
+### main.py
+from sqlalchemy import select
+from sqlalchemy.orm import DeclarativeBase, Session, relationship, selectinload
+class Base(DeclarativeBase):
+    pass
+class Role(Base):
+    users = relationship("User")
+class User(Base):
+    pass
+def loaded(session: Session, ids):
+    statement = select(Role).options(selectinload(Role.users))
+    if ids:
+        statement = statement.where(Role.id.in_(ids))
+    return [role.users for role in session.execute(statement).scalars().all()]
+def bare(session: Session, ids):
+    statement = select(Role)
+    if ids:
+        statement = statement.where(Role.id.in_(ids))
+    return [role.users for role in session.execute(statement).scalars().all()]  # expect APL203
+""",
 }
 
 _EXPECT = re.compile(r"#\s*expect\s+(?P<codes>APL\d+(?:\s+APL\d+)*)")

@@ -185,6 +185,7 @@ class _Frame:
 
     __slots__ = (
         "batch",
+        "body_line",
         "branch",
         "deferred",
         "env",
@@ -206,6 +207,7 @@ class _Frame:
         "scope",
         "seen",
         "selected",
+        "sometimes",
         "switches",
     )
 
@@ -219,7 +221,9 @@ class _Frame:
         self.params: frozenset[str] = frozenset(param.name for param in scope.params)
         self.deferred: list[tuple[ast.AST, int, _Frame]] = []
         self.loop = -1
+        self.body_line = 0  # where the work starts, behind the docstring
         self.branch = 0
+        self.sometimes = 0
         self.batch = 0
         self.selected = 0
         self.kept = 0
@@ -253,6 +257,8 @@ class Extractor:
         self.uses: list[int] = []
         self.loops = array("i")
         self.loop_count = 0
+        self.choices = array("i")
+        self.chained: ast.stmt | None = None
         self.stars: list[tuple[int, str]] = []
         self.stores: set[int] = set()
         self.fan_out = 0
@@ -404,6 +410,8 @@ class Extractor:
             flags |= f.FANNED_OUT
         if frame.branch:
             flags |= f.CONDITIONAL
+        if frame.sometimes:
+            flags |= f.SOMETIMES
         if frame.batch:
             flags |= f.BATCHED
         if frame.selected:
@@ -773,11 +781,15 @@ class Extractor:
         _EXPRESSIONS[type(node.test)](self, node.test, f.CONSUMED)
         frame = self.frame
         (met, unmet), frame_guard = self._guards(node.test), frame.guard
+        starts = [f.position(arm.lineno, arm.col_offset) for arm in (node.body, node.orelse)]
+        self._choice(starts, node.end_lineno or node.lineno, (node.end_col_offset or 0) + 1)
+        frame.branch += 1
         frame.guard = _both(frame_guard, met)
         first = _EXPRESSIONS[type(node.body)](self, node.body, flags)
         frame.guard = _both(frame_guard, unmet)
         second = _EXPRESSIONS[type(node.orelse)](self, node.orelse, flags)
         frame.guard = frame_guard
+        frame.branch -= 1
         return self.union((first, second))
 
     def _x_compare(self, node: ast.Compare, flags: int) -> int:
@@ -1053,7 +1065,10 @@ class Extractor:
         if elsewhere == "body":
             frame.recording = False
         (met, unmet), frame_guard = self._guards(test), frame.guard
+        sometimes = node is not self.chained and not self._is_choice(node)
+        self.chained = node.orelse[0] if node.orelse else None  # an `elif` is an arm of the same choice
         frame.branch += 1
+        frame.sometimes += sometimes
         frame.batch += batch
         frame.selected += selected
         frame.kept += kept < 0
@@ -1068,18 +1083,47 @@ class Extractor:
         frame.recording = recording and elsewhere != "orelse"
         frame.env = before.copy() if node.orelse else before
         frame.guard = _both(frame_guard, unmet)
+        frame.kept += kept > 0
         other_ends = self.body(node.orelse)
+        frame.kept -= kept > 0
         # What follows in the block runs only after the branch that does not leave it.
         frame.guard = _both(frame_guard, unmet) if ends else _both(frame_guard, met) if other_ends else frame_guard
         frame.exited = frame.exited or (ends and type(node.body[-1]) is ast.Return)
         frame.recording = recording and not (ends and elsewhere == "orelse")
         frame.branch -= 1
+        frame.sometimes -= sometimes
         if ends and kept > 0 and not frame.branch:
             frame.kept += 1
         if ends:
             return other_ends
         frame.env = after if other_ends else self._merge(after, frame.env)
         return False
+
+    def _is_choice(self, node: ast.If) -> bool:
+        """Whether the branches of `node` belong to the function's work, of which they are the most or do one part each.
+
+        What follows a branch that leaves the function is what is done otherwise.
+        """
+        frame = self.frame
+        arms, last = [node.body], node.orelse
+        while len(last) == 1 and isinstance(last[0], ast.If):
+            arms.append(last[0].body)
+            last = last[0].orelse
+        end = node.end_lineno or node.lineno
+        starts = [f.position(arm[0].lineno, arm[0].col_offset) for arm in (*arms, last) if arm]
+        if not last:
+            whole = frame.scope.end_line - frame.body_line if frame.body_line else 0
+            if len(arms) == 1 and 2 * (end + 1 - node.lineno) > whole > 0:
+                return True
+            if not all(type(arm[-1]) in (ast.Return, ast.Raise, ast.Continue) for arm in arms):
+                return False
+            starts.append(f.position(end + 1, 0))
+            end = frame.scope.end_line
+        self._choice(starts, end + 1, 0)
+        return True
+
+    def _choice(self, starts: list[int], line: int, column: int) -> None:
+        self.choices.extend((len(starts), *starts, f.position(line, column)))
 
     def _guards(self, test: ast.expr) -> tuple[str, str]:
         """What `Use.guard` holds where the condition is met, and where it is not."""
@@ -1280,6 +1324,7 @@ class Extractor:
         recording = frame.recording
         asks_for_loop = _asks_for_loop(node.body)
         frame.branch += 1
+        frame.sometimes += 1
         for handler in node.handlers:
             frame.recording = recording and not (asks_for_loop and _last_name(handler.type) == "RuntimeError")
             frame.env = start.copy()
@@ -1288,6 +1333,7 @@ class Extractor:
             if not self.body(handler.body):
                 outcomes.append(frame.env)
         frame.branch -= 1
+        frame.sometimes -= 1
         frame.recording = recording
         env = outcomes[0] if outcomes else start
         for other in outcomes[1:]:
@@ -1313,7 +1359,13 @@ class Extractor:
         _EXPRESSIONS[type(node.subject)](self, node.subject, f.CONSUMED)
         before = frame.env
         merged = before
+        last = node.cases[-1]
+        sometimes = last.guard is not None or getattr(last.pattern, "pattern", last) is not None
+        if not sometimes:
+            starts = [f.position(case.body[0].lineno, case.body[0].col_offset) for case in node.cases]
+            self._choice(starts, (node.end_lineno or node.lineno) + 1, 0)
         frame.branch += 1
+        frame.sometimes += sometimes
         for case in node.cases:
             frame.env = before.copy()
             for pattern in ast.walk(case.pattern):
@@ -1325,6 +1377,7 @@ class Extractor:
             if not self.body(case.body):
                 merged = self._merge(merged, frame.env)
         frame.branch -= 1
+        frame.sometimes -= sometimes
         frame.env = merged
         return False
 
@@ -1424,6 +1477,8 @@ class Extractor:
                 frame.first_param, frame.method_of = enclosing.first_param, enclosing.method_of
         frame.switches = _switches(node.args)
         frame.keywords = node.args.kwarg.arg if node.args.kwarg is not None else ""
+        first = node.body[min(_is_docstring(node.body[0]), len(node.body) - 1)]
+        frame.body_line = first.lineno
         self.frame = frame
         self.body(node.body)
         self._walk_deferred(frame)
@@ -1497,6 +1552,7 @@ class Extractor:
             self.stars,
             self._aliases(),
             suppressions(source),
+            self.choices.tobytes(),
         )
 
 
@@ -1649,6 +1705,11 @@ def _is_small(node: ast.expr) -> bool:
     ):
         return isinstance(node.func.value, ast.Dict) and _is_small(node.func.value)
     return False
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    value = getattr(statement, "value", None)
+    return type(statement) is ast.Expr and type(value) is ast.Constant and type(value.value) is str
 
 
 def _is_trivial(body: list[ast.stmt]) -> bool:

@@ -64,6 +64,7 @@ NO_WAIT = 4096  # says so: `wait=False`, `block=False`, `blocking=False`, or `ex
 HANDED_ON = 16384  # an argument of an awaited call that starts nothing side by side: `await wait_for(f(x), 1)`
 AFTER_EXIT = 8192  # a branch that returns stands before it in the function
 BATCHED = 512  # in a branch that is taken once per batch: `if n % size == 0`, `if len(rows) >= size`
+SOMETIMES = 32768  # in a branch that stands beside the function's work: one without counterpart, an `except`
 
 # Kinds of loop.
 FOR, ASYNC_FOR, WHILE, COMPREHENSION = 0, 1, 2, 3
@@ -162,6 +163,8 @@ class FileFacts(msgspec.Struct, array_like=True, gc=False):
     `classes` and `marked` are the scopes of classes and those of functions that are properties, higher-order or
     decorated.
     `aliases` are pairs of a name and another one that is bound to it at module or class level.
+    `choices` has the branches that are taken one or the other, as are `if` and `else`: for each the number of its arms,
+    the `position` where each starts, and the one where the last ends.
     `error` has the line and the reason when the file could not be read; the rest is empty then.
     """
 
@@ -182,7 +185,13 @@ class FileFacts(msgspec.Struct, array_like=True, gc=False):
     stars: list[tuple[int, str]]
     aliases: list[tuple[str, str]]
     noqa: dict[int, list[str]]
+    choices: bytes
     error: tuple[int, str] | None = None
+
+
+def position(line: int, column: int) -> int:
+    """A place in a file as one number, in the order of the text."""
+    return line << 12 | min(column, 4095)
 
 
 def ints(packed: bytes) -> array[int]:
@@ -219,5 +228,6 @@ def unreadable(line: int, reason: str) -> FileFacts:
         [],
         [],
         {},
+        nothing,
         (line, reason),
     )

@@ -12,6 +12,7 @@ import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Seq
+from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from agentperf_lint.analysis import facts as f
@@ -79,6 +80,7 @@ _BUFFER_READERS = frozenset(
     ).split()
 )
 _CAN_REFUSE = frozenset({"sync", "socket", "file"})  # kinds of calls that can be told not to wait
+_IN_PROCESS = ("sqlite3.", "duckdb.")  # databases
 _ENDS = (".commit", ".rollback", ".close")  # of a transaction
 _NEAR_ONLY = frozenset({"import", "client"})  # mostly done once and kept; two calls away nobody can tell
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
@@ -169,6 +171,7 @@ class Reach:
         self._surest: dict[Family, dict[int, Effect]] = {"blocking": {}, "loop": {}}
         self._constructors: dict[int, list[int]] = {}
         self._called: dict[int, dict[int, set[str]]] = {}
+        self._choices: dict[int, list[tuple[tuple[int, ...], int]]] = {}
         self._passing: set[int] = set()  # functions whose handed over functions are being looked at
         self._changed: dict[int, set[int]] = {}
         self._awaited: dict[int, set[int]] = {}
@@ -980,9 +983,9 @@ class Reach:
         for most in range(MAX_BRANCHES):
             for edge in sinks:
                 assert edge.sink is not None
-                if edge.caller not in found and self._branches(edge) <= _most_branches(edge.sink, most):
+                if edge.caller not in found and self._branches(edge, family) <= _most_branches(edge.sink, most):
                     found[edge.caller] = Effect(
-                        edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge)
+                        edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge, family)
                     )
             self._carry(deque(found), family, found, certain=True, most=most)
         return found
@@ -994,11 +997,11 @@ class Reach:
         about what is `certain`, what is only possible from a caller leaves room for another sink that is sure there.
         """
         reached: deque[int] = deque()
-        for edge in sorted(sinks, key=lambda e: (e.name.endswith(_ENDS), self._branches(e), e.file, e.use)):
+        for edge in sorted(sinks, key=lambda e: (e.name.endswith(_ENDS), self._branches(e, family), e.file, e.use)):
             if edge.caller not in effects:
                 assert edge.sink is not None
                 effects[edge.caller] = Effect(
-                    edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge)
+                    edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge, family)
                 )
                 reached.append(edge.caller)
         self._carry(reached, family, effects, certain)
@@ -1021,7 +1024,7 @@ class Reach:
                 if (family == "blocking" and not edge.sync) or (family == "loop" and self._is_batched(edge)):
                     continue
                 met = self._met(edge, effect, family, effects)
-                behind = self._behind(edge, met) if met is not None else None
+                behind = self._behind(edge, met, family) if met is not None else None
                 if (
                     behind is None
                     or behind.branches > _most_branches(behind.sink, most)
@@ -1031,11 +1034,11 @@ class Reach:
                 effects[edge.caller] = behind
                 reached.append(edge.caller)
 
-    def _behind(self, edge: Edge, effect: Effect) -> Effect:
+    def _behind(self, edge: Edge, effect: Effect, family: Family) -> Effect:
         """The effect of the caller whose `edge` leads to a function with `effect`."""
         weaker = at_most(effect.confidence, edge.confidence)
-        branches = effect.branches + self._branches(edge)
-        if self._is_far(effect, branches) or self._says_little(edge, effect):
+        branches = effect.branches + self._branches(edge, family)
+        if self._is_far(effect, branches, family) or self._says_little(edge, effect):
             weaker = "possible"
         return Effect(effect.sink, effect.name, weaker, effect.depth + self._hops(edge), edge, effect, branches)
 
@@ -1053,11 +1056,11 @@ class Reach:
         if edge.sink is not None:
             if not _applies(edge, family):
                 return None
-            return Effect(edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge))
+            return Effect(edge.sink, edge.name, edge.confidence, 1, edge, None, self._branches(edge, family))
         effect = effects.get(edge.callee)
         if effect is None or effect.edge.caller == edge.caller or (family == "blocking" and not edge.sync):
             return None
-        return None if self._avoids(edge, effect) else self._behind(edge, effect)
+        return None if self._avoids(edge, effect) else self._behind(edge, effect, family)
 
     def _is_guarded(self, edge: Edge) -> bool:
         return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 11])
@@ -1099,14 +1102,59 @@ class Reach:
     def _is_batched(self, edge: Edge) -> bool:
         return bool(self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.BATCHED)
 
-    def _branches(self, edge: Edge) -> int:
-        """Whether the call of `edge` may well not happen when its function runs."""
+    def _branches(self, edge: Edge, family: Family) -> int:
+        """Whether the call of `edge` may well not happen when its function runs.
+
+        For a loop, what does not happen for every element is as good as far away.
+        """
         flags = self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7]
         cached = bool(flags & f.KEPT or self.resolver.decorator_names(edge.caller) & _CACHES)
+        if family == "loop":
+            return MAX_BRANCHES * (cached or self._happens_sometimes(edge))
         return int(bool(flags & f.CONDITIONAL)) + MAX_BRANCHES * cached
 
-    def _is_far(self, effect: Effect, branches: int) -> bool:
+    def _happens_sometimes(self, edge: Edge) -> bool:
+        """Whether the function of `edge` can do without any query: by a branch that has no counterpart with one."""
+        file = self.files[edge.file]
+        flags = file.uses[edge.use * f.USE_STRIDE + 7]
+        if flags & f.SOMETIMES or not flags & f.CONDITIONAL:
+            return bool(flags & f.SOMETIMES)
+        at = self._place(file, edge.use)
+        around = [(arms, end) for arms, end in self._choices_of(file) if arms[0] <= at < end]
+        if not around:
+            return False
+        queries = [self._place(file, each.use) for each in self.edges[edge.caller] if self._may_query(each)]
+        return any(
+            not any(start <= query < stop for query in queries)
+            for arms, end in around
+            for start, stop in pairwise((*arms, end))
+            if not start <= at < stop
+        )
+
+    def _place(self, file: LoadedFile, use: int) -> int:
+        line, column = file.uses[use * f.USE_STRIDE + 3 : use * f.USE_STRIDE + 5]
+        return f.position(line, column)
+
+    def _choices_of(self, file: LoadedFile) -> list[tuple[tuple[int, ...], int]]:
+        """The starts of the arms, and the end, of each branch in `file` that is taken one way or the other."""
+        found = self._choices.get(file.index)
+        if found is None:
+            found = self._choices[file.index] = []
+            packed = f.ints(file.facts.choices)
+            at = 0
+            while at < len(packed):
+                last = at + packed[at]
+                found.append((tuple(packed[at + 1 : last + 1]), packed[last + 1]))
+                at = last + 2
+        return found
+
+    def _may_query(self, edge: Edge) -> bool:
+        return _applies(edge, "loop") if edge.sink is not None else edge.callee in self._depths["loop"]
+
+    def _is_far(self, effect: Effect, branches: int, family: Family) -> bool:
         """Whether a call of a function with this effect says little about what happens at the caller."""
+        if family == "loop" and effect.depth > 1 and effect.name.startswith(_IN_PROCESS):
+            return True  # no round trip: many small queries are what it is made for
         farthest = MAX_HELPERS if branches else MAX_SURE_HELPERS
         return effect.sink.kind in _NEAR_ONLY or effect.depth > farthest or branches >= MAX_BRANCHES
 
@@ -1138,7 +1186,7 @@ class Reach:
                     continue
                 sink = effect.sink if effect is not None else edge.sink
                 assert sink is not None
-                rank = _rank(self._weaker(edge, effect, effects), sink.severity)
+                rank = _rank(self._weaker(edge, effect, effects, "blocking"), sink.severity)
                 if edge.use not in best or rank < best[edge.use][0]:
                     best[edge.use] = (rank, edge, effect)
             for (possible, _), edge, effect in best.values():
@@ -1155,24 +1203,26 @@ class Reach:
     def _effect_at(self, edge: Edge, family: Family, effects: dict[int, Effect]) -> Effect | None:
         effect = effects.get(edge.callee)
         met = self._met(edge, effect, family, effects) if effect is not None else None
-        if met is None or self._weaker(edge, met, effects) != "possible":
+        if met is None or self._weaker(edge, met, effects, family) != "possible":
             return met
         others = (self._direct(other, family, effects) for other in self.edges[edge.callee])
         surer = (
             each
             for each in others
-            if each is not None and not self._avoids(edge, each) and self._weaker(edge, each, effects) != "possible"
+            if each is not None
+            and not self._avoids(edge, each)
+            and self._weaker(edge, each, effects, family) != "possible"
         )
         found = next(surer, met)
         surest = self._surest[family].get(edge.callee) if found is met else None
-        if surest is None or self._avoids(edge, surest) or self._weaker(edge, surest, effects) == "possible":
+        if surest is None or self._avoids(edge, surest) or self._weaker(edge, surest, effects, family) == "possible":
             return found
         return surest
 
-    def _weaker(self, edge: Edge, effect: Effect | None, effects: dict[int, Effect]) -> Confidence:
+    def _weaker(self, edge: Edge, effect: Effect | None, effects: dict[int, Effect], family: Family) -> Confidence:
         if effect is None:
             return edge.confidence
-        if self._is_far(effect, effect.branches) or self._says_little(edge, effect):
+        if self._is_far(effect, effect.branches, family) or self._says_little(edge, effect):
             return "possible"
         if any(self._is_exception(step, effects) for step in _edges_towards_sink(edge, effect)):
             return "possible"
@@ -1211,7 +1261,7 @@ class Reach:
                 loop = self._loop_of(file, use)
                 if loop is None and not edge.repeats:
                     continue
-                weak = self._weaker(edge, effect, effects) == "possible"
+                weak = self._weaker(edge, effect, effects, "loop") == "possible"
                 rank = (weak, effect.depth if effect is not None else 0)
                 if edge.use not in best or rank < best[edge.use][0]:
                     best[edge.use] = (rank, edge, effect, loop)
