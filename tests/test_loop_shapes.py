@@ -984,8 +984,10 @@ def test_statements_that_come_with_the_element_are_others_each_time() -> None:
             for check in checks:
                 cursor.execute(check["query"], (1,))
                 cursor.execute(check.statement)
+                cursor.execute(text(check["statement"]))
                 cursor.execute(LOOK_UP, check.id)
         """
+    assert loop_confidence(source, 'cursor.execute(text(check["statement"]))') is None
     assert loop_confidence(source, 'cursor.execute(check["query"], (1,))') is None
     assert loop_confidence(source, "cursor.execute(check.statement)") is None
     assert loop_confidence(source, "cursor.execute(LOOK_UP, check.id)") == "definite"
@@ -1051,3 +1053,75 @@ def test_as_many_as_one_says_are_a_handful() -> None:
     assert loop_confidence(source, "db.get(x)") is None
     assert loop_confidence(source, "db.get(x, 1)") == "definite"
     assert loop_confidence(source, "db.get(x, 2)") is None
+
+
+def test_a_connection_to_the_element_is_another_one_each_time() -> None:
+    source = """
+        def f(databases, connection, xs):
+            for database in databases:
+                with database.engine.connect() as conn:
+                    load(conn, database.name)
+            for x in xs:
+                load(connection, x)
+        """
+    assert loop_confidence(source, "load(conn, database.name)", through=True) is None
+    assert loop_confidence(source, "load(connection, x)", through=True) == "definite"
+
+
+def test_elements_called_queries_are_run_as_they_are() -> None:
+    source = """
+        def f(connection, queries, ids):
+            for query in queries:
+                connection.execute(build(query["select"]))
+            for id in ids:
+                connection.execute(build(id))
+        """
+    assert loop_confidence(source, 'connection.execute(build(query["select"]))') is None
+    assert loop_confidence(source, "connection.execute(build(id))") == "definite"
+
+
+def test_fields_of_a_model_are_a_handful() -> None:
+    source = """
+        def f(db, names, ids):
+            for field_name in names:
+                db.get(field_name)
+            for id in ids:
+                db.get(id)
+        """
+    assert loop_confidence(source, "db.get(field_name)") is None
+    assert loop_confidence(source, "db.get(id)") == "definite"
+
+
+def test_elements_that_hold_many_are_possible() -> None:
+    source = """
+        async def f(client, connection, groups, rows):
+            for key, points in groups.items():
+                texts = [point.text for point in points]
+                await client.embed(texts)
+            for some in chunkify(rows):
+                connection.execute(ADD, some)
+            for group in rows:
+                connection.execute(ADD, [{"id": row.id} for row in group])
+            for row in rows:
+                connection.execute(ADD, [row])
+        """
+    assert loop_confidence(source, "client.embed(texts)", kind="llm") == "possible"
+    assert loop_confidence(source, "connection.execute(ADD, some)") is None
+    assert loop_confidence(source, 'connection.execute(ADD, [{"id": row.id} for row in group])') is None
+    assert loop_confidence(source, "connection.execute(ADD, [row])") == "definite"
+
+
+def test_tasks_left_to_themselves_are_possible() -> None:
+    source = """
+        async def f(db, xs):
+            for x in xs:
+                task = asyncio.create_task(db.get(x), name=x)
+                task.add_done_callback(release)
+
+        async def g(db, xs):
+            for x in xs:
+                tasks.append(asyncio.create_task(db.get(x, 1)))
+            await asyncio.gather(*tasks)
+        """
+    assert loop_confidence(source, "db.get(x)") == "possible"
+    assert loop_confidence(source, "db.get(x, 1)") == "definite"

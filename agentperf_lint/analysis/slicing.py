@@ -10,7 +10,9 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
-_STARTS = re.compile(r"\b(gather|create_task|ensure_future|start_soon|as_completed|wait|submit|spawn|TaskGroup)\b")
+_STARTS = re.compile(
+    r"\b(gather|create_task|ensure_future|start_soon|as_completed|wait|submit|spawn|TaskGroup|add_done_callback)\b"
+)
 _WAITS = re.compile(r"sleep|throttl|limit|rate|wait_for_", re.IGNORECASE)
 _NEW_KEYS = re.compile(r"\b(lastrowid|inserted_primary_key)\b")
 _MUTATORS = frozenset({"append", "appendleft", "extend", "add", "insert", "update", "setdefault", "push"})

@@ -92,6 +92,7 @@ _ADDRESSES = frozenset(
         "schema", "cluster", "mirror", "gateway", "backend", "provider", "endpoint", "zone",
     }
 )  # fmt: skip
+_CONNECTED = frozenset({"conn", "connection", "cursor", "cur", "session", "engine"})
 _HOSTS = frozenset({"host", "hostname", "server", "mirror", "peer"})
 _STATEMENTS = frozenset(
     {
@@ -129,13 +130,17 @@ _BEFORE_IDENTIFIER = re.compile(
 )
 _ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update", "delete", "count"})
 _CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
-_DESCRIBES = frozenset({"name", "names", "def", "defs", "cls", "class", "obj", "info", "str", "text", "spec", "schema"})
+_DESCRIBES = frozenset(
+    {"name", "names", "def", "defs", "cls", "class", "obj", "info", "str", "text", "spec", "schema", "instance"}
+)
 _IDENTIFIES = re.compile(r"_(?:id|uuid|pk)s?\d?$", re.IGNORECASE)  # a row of its own kind: `trigger_id`
+_OF_A_MODEL = frozenset({"attr", "attr_name", "attribute_name", "attrname", "field_name", "fieldname"})
 _NEW_KEYS = frozenset({"lastrowid", "inserted_primary_key"})
 _OF_CLASSES = frozenset(
     {"objects", "_default_manager", "_base_manager", "__name__", "__qualname__", "__table__", "__tablename__"}
 )
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
+_RUNS = frozenset({"execute", "executescript", "exec", "scalars", "scalar", "run"})
 _RUN_STATEMENTS = frozenset(
     {"exec_driver_sql", "execute_cypher", "execute_query", "execute_sql", "execute_statement", "run_query", "run_sql"}
 )
@@ -184,7 +189,7 @@ def loop_verdict(suspect: Suspect, shape: Shape) -> Verdict:
         if verdict.limit is not None:
             # What is far from its query is started side by side for other reasons; caches have layers of their own.
             whole_tasks = suspect.sink_kind != "cache" and len(suspect.chain) > _LONGEST_FAN_OUT
-            weak = fan_out and (whole_tasks or _is_bounded(path, shape))
+            weak = fan_out and (whole_tasks or _is_bounded(path, shape) or _is_left_to_itself(path, shape))
             limit = at_most(verdict.limit, "possible") if weak else verdict.limit
             return Verdict(limit, verdict.reason, loop, fan_out)
         if not verdict.reason.startswith("neutral"):
@@ -284,6 +289,17 @@ def _starts(call: cst.Call) -> bool:
     return name in _STARTERS or "gather" in words(name)
 
 
+def _is_left_to_itself(path: tuple[cst.CSTNode, ...], shape: Shape) -> bool:
+    """Whether the call is the work of a task that nobody waits for here, but that says when it is done."""
+    if shape.function is None:
+        return False
+    for child, parent in pairwise(path):
+        if isinstance(parent, cst.Call) and child is not parent.func and last_name(parent.func) in _STARTS_ONE:
+            calls = block_of(shape.function.body).calls
+            return any(last_name(call.func) == "add_done_callback" for call in calls)
+    return False
+
+
 def _is_bounded(path: tuple[cst.CSTNode, ...], shape: Shape) -> bool:
     """Whether the started coroutine, or what starts it, takes a semaphore: its author has thought of the load."""
     node = path[0]
@@ -343,6 +359,8 @@ class LoopJudge:
         iterable = self._resolved(self.loop.iterable)
         if is_handful(iterable) or is_handful(self.loop.iterable):
             return "a fixed handful"
+        if self.loop.targets & _OF_A_MODEL:
+            return "the fields of a model"
         for part in _parts(self.loop.iterable):
             if _hands_out_batches(part):
                 return "batches"
@@ -444,7 +462,9 @@ class LoopJudge:
             given = {arg.value.value for arg in self.node.args if isinstance(arg.value, cst.Name)}
             return last_name(self.node.func).rpartition("_")[2] in _MANY and bool(given & self.loop.targets)
         names = (arg.value.value for arg in self.node.args if isinstance(arg.value, cst.Name))
-        return any(name.lower().rpartition("_")[2] == "batch" for name in names)
+        if any(name.lower().rpartition("_")[2] == "batch" for name in names):
+            return True
+        return last_name(self.node.func) in _RUNS and isinstance(argument(self.node, 1), cst.ListComp)
 
     def _is_fallback(self) -> bool:
         """Whether the loop runs only after one call with all that it is over was tried and failed.
@@ -502,12 +522,25 @@ class LoopJudge:
             return False
         if not self.is_direct and self._target_words() & _HOSTS:
             return True
+        if not self.is_direct and self._hands_over_connection(tainted):
+            return True
         receiver = self._receiver()
         if receiver is None:
             return False
         if self._comes_from_element(receiver, tainted, 4):
             return self.is_direct or bool((self._target_words() | self._iterable_words()) & _SERVERS)
         return bool(self._target_words() & _ADDRESSES) and self.is_direct
+
+    def _hands_over_connection(self, tainted: frozenset[str]) -> bool:
+        """Whether the helper is given a connection to the element: `with server.connect() as conn: load(conn)`."""
+        if not isinstance(self.node, cst.Call):
+            return False
+        given = (arg.value for arg in self.node.args if isinstance(arg.value, cst.Name))
+        return any(
+            bool(words(name.value) & _CONNECTED) and self._comes_from_element(name, tainted, 4)
+            for name in given
+            if name.value not in self.loop.targets
+        )
 
     def _looks_up_function(self, tainted: frozenset[str]) -> bool:
         """Whether the element says which function is called: `runners[kind]()`, `run = runners.get(kind)`."""
@@ -536,9 +569,11 @@ class LoopJudge:
 
     def _runs_another_statement(self) -> bool:
         """DDL, a script's statements one after the other, or one table after the other."""
-        if self.suspect.sink_kind not in {"database", "orm"} or not isinstance(self.node, cst.Call):
+        if self.suspect.sink_kind not in {"database", "orm", "cloud"} or not isinstance(self.node, cst.Call):
             return False
         if any(_names_statement(name) for name in self.loop.targets):
+            return True
+        if "query" in self.loop.targets and {self.suspect.sink.rpartition(".")[2], last_name(self.node)} & _RUNS:
             return True
         tainted = self._tainted(self.loop.targets)
         for call in (part for part in walk(self.node) if isinstance(part, cst.Call)):
@@ -557,9 +592,7 @@ class LoopJudge:
     def _runs_statement_of_element(self) -> bool:
         """`cursor.execute(check["query"])`, `session.execute(check.statement, ...)`."""
         assert isinstance(self.node, cst.Call)
-        first: cst.CSTNode | None = argument(self.node, 0)
-        if isinstance(first, cst.Name):
-            first = self._origin(first)
+        first = self._statement()
         if not isinstance(first, (cst.Attribute, cst.Subscript)) or not self._takes_statement(self.node):
             return False
         root = root_of(first)
@@ -578,7 +611,7 @@ class LoopJudge:
     def _takes_statement(self, call: cst.Call) -> bool:
         name = last_name(call.func)
         if call is self.node:
-            if name in {"execute", "executescript", "exec", "scalars", "scalar", "run"}:
+            if name in _RUNS:
                 return self.is_direct
             return name in _RUN_STATEMENTS
         return name in _ENTITY_CALLS or name in _SQL_WRAPPERS
@@ -612,7 +645,7 @@ class LoopJudge:
                 limit = "possible"
         elif self._is_guarded_by_cache():
             limit = "likely"
-        if self._is_first_hit() or self._is_handled(self.node) or self._asks_for_new_key():
+        if self._is_first_hit() or self._is_handled(self.node) or self._asks_for_new_key() or self._gives_list():
             limit = "possible"
         return Verdict(limit, reason)
 
@@ -628,6 +661,18 @@ class LoopJudge:
             isinstance(node, cst.Attribute) and node.attr.value in _NEW_KEYS and names_in(node.value) & asked
             for node in self.block.by_type[cst.Attribute]
         )
+
+    def _gives_list(self) -> bool:
+        """Whether the call is given what each element holds many of: `embed([part.text for part in doc.parts])`."""
+        if not isinstance(self.node, cst.Call) or self.loop.kind in {"comprehension", "map"}:
+            return False
+        tainted = self._tainted(self.loop.targets)
+        for arg in self.node.args:
+            held = arg.value
+            value = self._origin(held) if isinstance(held, cst.Name) and held.value in tainted else held
+            if isinstance(value, cst.ListComp) and names_in(value.for_in.iter) & tainted:
+                return True
+        return False
 
     def _depends(self) -> bool:
         targets = self.loop.targets or (self._consumed() if self.loop.kind == "while" else frozenset())
@@ -874,7 +919,7 @@ def _hands_out_batches(iterable: cst.CSTNode) -> bool:
         return len(iterable.args) == 3
     name = last_name(iterable)
     if isinstance(iterable, cst.Call):
-        return bool(words(name) & (_BATCH | {"paginate", "paginator"}))
+        return bool(words(name) & (_BATCH | {"paginate", "paginator"})) or "chunk" in name.lower()
     return name.lower().rpartition("_")[2] in _PLURAL_BATCHES  # `for id in chunk` hands out elements
 
 
