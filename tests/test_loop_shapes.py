@@ -1100,12 +1100,15 @@ def test_elements_that_hold_many_are_possible() -> None:
                 await client.embed(texts)
             for some in chunkify(rows):
                 connection.execute(ADD, some)
+            for element in rows:
+                run(ADD, {"rows": [row.id for row in element.rows]})
             for group in rows:
                 connection.execute(ADD, [{"id": row.id} for row in group])
             for row in rows:
                 connection.execute(ADD, [row])
         """
     assert loop_confidence(source, "client.embed(texts)", kind="llm") == "possible"
+    assert loop_confidence(source, 'run(ADD, {"rows": [row.id for row in element.rows]})', through=True) == "possible"
     assert loop_confidence(source, "connection.execute(ADD, some)") is None
     assert loop_confidence(source, 'connection.execute(ADD, [{"id": row.id} for row in group])') is None
     assert loop_confidence(source, "connection.execute(ADD, [row])") == "definite"
@@ -1125,3 +1128,36 @@ def test_tasks_left_to_themselves_are_possible() -> None:
         """
     assert loop_confidence(source, "db.get(x)") == "possible"
     assert loop_confidence(source, "db.get(x, 1)") == "definite"
+
+
+def test_one_handful_or_another_is_a_handful() -> None:
+    source = """
+        def f(db, owner):
+            if owner:
+                ways = [{"namespace": owner}, {"user": owner}]
+            else:
+                ways = [{}]
+            for way in ways:
+                db.get(way)
+            if owner:
+                xs = [1, 2]
+            else:
+                xs = load()
+            for x in xs:
+                db.get(x)
+        """
+    assert loop_confidence(source, "db.get(way)") is None
+    assert loop_confidence(source, "db.get(x)") == "definite"
+
+
+def test_a_store_each_through_a_helper_is_another_one() -> None:
+    source = """
+        class Tiers:
+            def put(self, key, found):
+                for i in range(found):
+                    self.stores[i].put(key)
+                for i in range(found):
+                    self.rows[i].put(key)
+        """
+    assert loop_confidence(source, "self.stores[i].put(key)", kind="cache", through=True) is None
+    assert loop_confidence(source, "self.rows[i].put(key)", kind="cache", through=True) is not None

@@ -1568,14 +1568,28 @@ def after_failure(x):
         return print(x)
     except ValueError:
         other(x)
+class Rows:
+    def __init__(self):
+        self.rows = {}
+    def all(self):
+        if not self.rows:
+            self.rows = cursor.execute("SELECT 1")
+            self.rows = cursor.fetchall()
+        return self.rows
+    def one(self, key):
+        if key not in self.rows:
+            self.rows[key] = cursor.execute("SELECT 1")
+        return self.rows[key]
 KNOWN = {"int"}
 def known(x):
     if x in KNOWN:
         return True
     else:
         other(x)
-def run(xs):
+def run(xs, rows: Rows):
     for x in xs:
+        rows.all()
+        rows.one(x)
         beside(x)
         most(x)  # expect APL201
         either(x)  # expect APL201
@@ -1588,6 +1602,21 @@ def run(xs):
         matched_once(x)
         after_failure(x)
         known(x)
+""",
+    "tasks of a helper for which nobody waits": """
+### main.py
+import asyncio
+import httpx
+client = httpx.AsyncClient()
+TASKS = set()
+async def send(x):
+    await client.post("/events", json=x)
+def report(x):
+    TASKS.add(asyncio.get_running_loop().create_task(send(x)))
+async def run(xs):
+    for x in xs:
+        report(x)
+        await send(x)  # expect APL204
 """,
     "databases in this process, and daemons on this machine": """
 ### main.py

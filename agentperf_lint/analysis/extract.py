@@ -1113,7 +1113,7 @@ class Extractor:
         starts = [f.position(arm[0].lineno, arm[0].col_offset) for arm in (*arms, last) if arm]
         if not last:
             whole = frame.scope.end_line - frame.body_line if frame.body_line else 0
-            if len(arms) == 1 and 2 * (end + 1 - node.lineno) > whole > 0:
+            if len(arms) == 1 and 2 * (end + 1 - node.lineno) > whole > 0 and not _fills_what_is_missing(node):
                 return True
             if not all(type(arm[-1]) in (ast.Return, ast.Raise, ast.Continue) for arm in arms):
                 return False
@@ -1705,6 +1705,24 @@ def _is_small(node: ast.expr) -> bool:
     ):
         return isinstance(node.func.value, ast.Dict) and _is_small(node.func.value)
     return False
+
+
+def _fills_what_is_missing(node: ast.If) -> bool:
+    """`if not self._rows: self._rows = load()`, `if key not in rows: rows[key] = load(key)`: once, or once per key."""
+    test = node.test
+    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
+        asked = test.operand
+    elif isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.Is, ast.NotIn)):
+        asked = test.comparators[0] if isinstance(test.ops[0], ast.NotIn) else test.left
+    else:
+        return False
+    written = ast.unparse(asked)
+    return any(
+        ast.unparse(target.value if isinstance(target, ast.Subscript) else target) == written
+        for statement in ast.walk(node)
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+    )
 
 
 def _is_docstring(statement: ast.stmt) -> bool:

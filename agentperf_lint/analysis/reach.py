@@ -1110,8 +1110,13 @@ class Reach:
         flags = self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7]
         cached = bool(flags & f.KEPT or self.resolver.decorator_names(edge.caller) & _CACHES)
         if family == "loop":
-            return MAX_BRANCHES * (cached or self._happens_sometimes(edge))
+            return MAX_BRANCHES * (cached or self._happens_sometimes(edge) or self._is_left_to_itself(edge, flags))
         return int(bool(flags & f.CONDITIONAL)) + MAX_BRANCHES * cached
+
+    def _is_left_to_itself(self, edge: Edge, flags: int) -> bool:
+        """Whether a function that cannot await starts the call as a task: telemetry, for which nobody waits."""
+        starts = bool(flags & f.FANNED_OUT) and edge.callee >= 0 and not edge.sync
+        return starts and not self.resolver.scope(edge.caller).flags & f.ASYNC
 
     def _happens_sometimes(self, edge: Edge) -> bool:
         """Whether the function of `edge` can do without any query: by a branch that has no counterpart with one."""

@@ -357,7 +357,7 @@ class LoopJudge:
 
     def _neutral_reason(self) -> str:
         iterable = self._resolved(self.loop.iterable)
-        if is_handful(iterable) or is_handful(self.loop.iterable):
+        if is_handful(iterable) or is_handful(self.loop.iterable) or self._is_one_of_handfuls():
             return "a fixed handful"
         if self.loop.targets & _OF_A_MODEL:
             return "the fields of a model"
@@ -528,7 +528,8 @@ class LoopJudge:
         if receiver is None:
             return False
         if self._comes_from_element(receiver, tainted, 4):
-            return self.is_direct or bool((self._target_words() | self._iterable_words()) & _SERVERS)
+            held = words(last_name(receiver.value)) if isinstance(receiver, cst.Subscript) else frozenset[str]()
+            return self.is_direct or bool((self._target_words() | self._iterable_words() | held) & _SERVERS)
         return bool(self._target_words() & _ADDRESSES) and self.is_direct
 
     def _hands_over_connection(self, tainted: frozenset[str]) -> bool:
@@ -670,7 +671,8 @@ class LoopJudge:
         for arg in self.node.args:
             held = arg.value
             value = self._origin(held) if isinstance(held, cst.Name) and held.value in tainted else held
-            if isinstance(value, cst.ListComp) and names_in(value.for_in.iter) & tainted:
+            parts = () if value is None else walk(value)
+            if any(isinstance(part, cst.ListComp) and names_in(part.for_in.iter) & tainted for part in parts):
                 return True
         return False
 
@@ -816,6 +818,19 @@ class LoopJudge:
         if len(found) != 1 or found[0].changes or found[0].names != {iterable.value}:
             return iterable
         return found[0].value
+
+    def _is_one_of_handfuls(self) -> bool:
+        """Whether a variable is bound to one written-out handful or another, and never changed."""
+        name = self.loop.iterable
+        if not isinstance(name, cst.Name) or name.value in self._parameters():
+            return False
+        found = [binding for binding in self._in_function() if name.value in binding.names]
+        return len(found) > 1 and all(
+            isinstance(binding.value, (cst.List, cst.Tuple, cst.Set))
+            and is_handful(binding.value)
+            and not binding.changes
+            for binding in found
+        )
 
     def _target_words(self) -> frozenset[str]:
         return frozenset().union(*(words(name) for name in self.loop.targets), frozenset())
