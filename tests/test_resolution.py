@@ -1568,6 +1568,12 @@ def after_failure(x):
         return print(x)
     except ValueError:
         other(x)
+def log(x, save=True):
+    print(x)
+    print(x)
+    if save:
+        cursor.execute("INSERT INTO t VALUES (1)")
+    return x
 class Rows:
     def __init__(self):
         self.rows = {}
@@ -1590,6 +1596,8 @@ def run(xs, rows: Rows):
     for x in xs:
         rows.all()
         rows.one(x)
+        log(x)  # expect APL201
+        log(x, save=False)
         beside(x)
         most(x)  # expect APL201
         either(x)  # expect APL201

@@ -1066,6 +1066,8 @@ class Extractor:
             frame.recording = False
         (met, unmet), frame_guard = self._guards(test), frame.guard
         sometimes = node is not self.chained and not self._is_choice(node)
+        if met and isinstance(test, (ast.Name, ast.UnaryOp, ast.Compare)):
+            sometimes = False  # the arguments of each call tell
         self.chained = node.orelse[0] if node.orelse else None  # an `elif` is an arm of the same choice
         frame.branch += 1
         frame.sometimes += sometimes
