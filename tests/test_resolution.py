@@ -1569,7 +1569,11 @@ def after_failure(x):
     except ValueError:
         other(x)
 def log(x, save=True):
-    print(x)
+    if x.new:
+        if x.old:
+            print(x)
+    elif x.odd:
+        raise TypeError
     print(x)
     if save:
         cursor.execute("INSERT INTO t VALUES (1)")

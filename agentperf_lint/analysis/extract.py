@@ -1068,7 +1068,6 @@ class Extractor:
         sometimes = node is not self.chained and not self._is_choice(node)
         if met and isinstance(test, (ast.Name, ast.UnaryOp, ast.Compare)):
             sometimes = False  # the arguments of each call tell
-        self.chained = node.orelse[0] if node.orelse else None  # an `elif` is an arm of the same choice
         frame.branch += 1
         frame.sometimes += sometimes
         frame.batch += batch
@@ -1086,6 +1085,7 @@ class Extractor:
         frame.env = before.copy() if node.orelse else before
         frame.guard = _both(frame_guard, unmet)
         frame.kept += kept > 0
+        self.chained = node.orelse[0] if len(node.orelse) == 1 else None  # an `elif` is an arm of the same choice
         other_ends = self.body(node.orelse)
         frame.kept -= kept > 0
         # What follows in the block runs only after the branch that does not leave it.
