@@ -1066,7 +1066,7 @@ class Extractor:
             frame.recording = False
         (met, unmet), frame_guard = self._guards(test), frame.guard
         sometimes = node is not self.chained and not self._is_choice(node)
-        if met and isinstance(test, (ast.Name, ast.UnaryOp, ast.Compare)):
+        if met and not node.orelse and isinstance(test, (ast.Name, ast.UnaryOp, ast.Compare)):
             sometimes = False  # the arguments of each call tell
         frame.branch += 1
         frame.sometimes += sometimes
