@@ -1101,14 +1101,14 @@ def test_elements_that_hold_many_are_possible() -> None:
             for some in chunkify(rows):
                 connection.execute(ADD, some)
             for element in rows:
-                run(ADD, {"rows": [row.id for row in element.rows]})
+                run(ADD, data={"tags": [tag for tag in element.tags if tag]})
             for group in rows:
                 connection.execute(ADD, [{"id": row.id} for row in group])
             for row in rows:
                 connection.execute(ADD, [row])
         """
     assert loop_confidence(source, "client.embed(texts)", kind="llm") == "possible"
-    assert loop_confidence(source, 'run(ADD, {"rows": [row.id for row in element.rows]})', through=True) == "possible"
+    assert loop_confidence(source, 'run(ADD, data={"tags": [tag for tag in element.tags if tag]})') == "definite"
     assert loop_confidence(source, "connection.execute(ADD, some)") is None
     assert loop_confidence(source, 'connection.execute(ADD, [{"id": row.id} for row in group])') is None
     assert loop_confidence(source, "connection.execute(ADD, [row])") == "definite"
@@ -1161,3 +1161,31 @@ def test_a_store_each_through_a_helper_is_another_one() -> None:
         """
     assert loop_confidence(source, "self.stores[i].put(key)", kind="cache", through=True) is None
     assert loop_confidence(source, "self.rows[i].put(key)", kind="cache", through=True) is not None
+
+
+def test_tables_made_by_a_helper_that_runs_sql_are_other_statements() -> None:
+    source = """
+        async def f(db, names, ids):
+            for k in names:
+                sql = f"CREATE INDEX idx_{k} ON {k}(id)"
+                await db.execute(sql)
+            for id in ids:
+                await db.execute(LOOK_UP, id)
+        """
+    assert loop_confidence(source, "db.execute(sql)", through=True) is None
+    assert loop_confidence(source, "db.execute(LOOK_UP, id)", through=True) == "definite"
+
+
+def test_one_by_one_after_a_pipeline_has_failed_is_no_finding() -> None:
+    source = """
+        async def f(redis, keys):
+            try:
+                pipe = redis.pipeline()
+                for key in keys:
+                    pipe.get(key)
+                return await pipe.execute()
+            except Exception:
+                for key in keys:
+                    await redis.get(key)
+        """
+    assert loop_confidence(source, "redis.get(key)", kind="cache") is None

@@ -480,6 +480,9 @@ class LoopJudge:
                 if handler.type is not None and any("NotImplemented" in name for name in names_in(handler.type)):
                     advised = {*re.findall(r"\w+(?=\()", self.suspect.use), last_name(self.node)}
                     calls = [call for call in calls if last_name(call.func) in advised]
+                loops = [part for part in walk(tried.body) if isinstance(part, cst.For)]
+                if any(dotted(loop.iter) in whole for loop in loops):
+                    return True  # one pipeline for all, for example
                 given = [arg.value for call in calls if last_name(call.func) not in _LOOKS_AT for arg in call.args]
                 return any(dotted(part) in whole for value in given for part in _made_from(value))
         return False
@@ -581,9 +584,11 @@ class LoopJudge:
             first = argument(call, 0)
             if isinstance(first, cst.Name) and first.value in self.loop.targets and self._takes_statement(call):
                 return True
-        if not self.is_direct:
-            return self._is_over_classes()
-        if self._is_over_classes() or self._runs_statement_of_element():
+        if self._is_over_classes():
+            return True
+        if not self.is_direct and last_name(self.node) not in _RUNS | _RUN_STATEMENTS:
+            return False
+        if self._runs_statement_of_element():
             return True
         statement = self._statement()
         if isinstance(statement, cst.Call) and _CONSTRUCTS.fullmatch(last_name(statement.func)):
@@ -671,8 +676,7 @@ class LoopJudge:
         for arg in self.node.args:
             held = arg.value
             value = self._origin(held) if isinstance(held, cst.Name) and held.value in tainted else held
-            parts = () if value is None else walk(value)
-            if any(isinstance(part, cst.ListComp) and names_in(part.for_in.iter) & tainted for part in parts):
+            if isinstance(value, cst.ListComp) and names_in(value.for_in.iter) & tainted:
                 return True
         return False
 
