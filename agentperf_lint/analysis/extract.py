@@ -15,172 +15,59 @@ import builtins
 import re
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from agentperf_lint.analysis import facts as f
+from agentperf_lint.analysis.builtin_types import BuiltinTypes
+from agentperf_lint.analysis.expressions import MAX_UNION, ExpressionTable
+from agentperf_lint.analysis.known_names import ARGUMENTS_MATTER, PROPERTIES
+from agentperf_lint.analysis.noqa import suppressions
+from agentperf_lint.analysis.syntax import (
+    NO_SWITCHES,
+    asks_for_running_loop,
+    asks_whether_it_is_closed,
+    counts_to_a_batch,
+    fills_what_is_missing,
+    given,
+    is_docstring,
+    is_small,
+    is_trivial,
+    last_name,
+    other_thread_branch,
+    says_no_wait,
+    selects_by_text,
+    switches,
+    would_block,
+)
 from agentperf_rules.catalogue import Catalogue
 
-_CHAIN = frozenset(
-    {f.ATTR, f.CALL, f.AWAIT, f.ITEM, f.ITER, f.ENTER, f.AENTER, f.AITER, f.INSTANCE}
-)  # `base` leads to the root
-_ROOTS = frozenset({f.PARAM, f.DEF, f.SUPER, f.IMPORT, f.MEMBER})  # their `base` is no reference
-MAX_DEPTH = 48  # operations from the root of a reference; longer chains are unknown
-MAX_UNION = 4
+# Operations whose `base` leads to the root.
+_CHAIN = frozenset({f.ATTR, f.CALL, f.AWAIT, f.ITEM, f.ITER, f.ENTER, f.AENTER, f.AITER, f.INSTANCE})
 MAX_ELEMENTS = 12
 TEXT_KEPT = 32  # characters of a string constant, enough for the verb of a statement
 
 R = TypeVar("R")
 
 BUILTINS = frozenset(dir(builtins))
-_NOQA = re.compile(
-    rb"#\s*noqa(?P<codes>\s*:\s*[A-Z][0-9]+(?:[,\s]+[A-Z]+[0-9]+)*|\s*:\s*[A-Z]+[0-9]+(?:[,\s]+[A-Z]+[0-9]+)*)?",
-    re.IGNORECASE,
-)
-_CODE = re.compile(rb"[A-Z]+[0-9]+", re.IGNORECASE)
 _LOGGER = re.compile(r"(?:.*\.)?_{0,2}(?:log|logger|logging)\.\w+\Z", re.IGNORECASE)
 _LIMITER = re.compile(r"sem|limit|throttl|slots?\b", re.IGNORECASE)
 _GLOBAL = re.compile(rb"^[ \t]+global[ \t]+([^\n#]+)", re.MULTILINE)
 
-# Calls whose arguments decide what they do; the catalogue adds those of its offloaders and invokers.
-ARGUMENTS_MATTER = frozenset(
-    [
-        "partial",
-        "partialmethod",
-        "enter_async_context",
-        "query",
-        "select",
-        "cast",
-        "list",
-        "tuple",
-        "set",
-        "frozenset",
-        "sorted",
-        "reversed",
-        "next",
-        "iter",
-        "sum",
-        "len",
-        "any",
-        "all",
-        "max",
-        "min",
-        "dict",
-        "enumerate",
-        "zip",
-        "filter",
-        "map",
-        "get_object_or_404",
-        "aget_object_or_404",
-        "Depends",
-        "Security",
-        "sessionmaker",
-        "async_sessionmaker",
-        "scoped_session",
-        "ForeignKey",
-        "OneToOneField",
-        "ManyToManyField",
-        "relationship",
-        "ForeignKeyField",
-        "closing",
-        "nullcontext",
-        "enter_context",
-        "enter_async_context",
-        "wait_for",
-        "shield",
-        "ensure_future",
-        "create_task",
-        "update",
-        "wraps",
-        "select_related",
-        "prefetch_related",
-        "options",
-        "get",
-        "create",
-        "first",
-        "aiter",
-        "anext",
-        "islice",
-        "chain",
-        "batched",
-        "contextmanager",
-        "asynccontextmanager",
-        "gather",
-        "as_completed",
-        "execute",
-        "exec",
-        "scalars",
-        "scalar",
-        "stream",
-        "stream_scalars",
-        "fetch",
-        "fetchrow",
-        "fetchval",
-        "fetch_one",
-        "fetch_all",
-        "fetch_val",
-        "executemany",
-        "raw",
-        "TypeVar",
-        "NewType",
-        "open",
-        "objects_or_404",
-        "Annotated",
-        "ContextVar",
-        "socket",
-        "field",
-        "Field",
-        "mapped_column",
-    ]
-)
-PROPERTIES = frozenset(
-    [
-        "property",
-        "cached_property",
-        "abstractproperty",
-        "hybrid_property",
-        "lazy_property",
-        "reify",
-        "cachedproperty",
-        "under_cached_property",
-        "classproperty",
-        "lazyproperty",
-    ]
-)
-# Builtin types, and builtins that give an object of one.
-_PLAIN_TYPES = frozenset("str bytes int float bool dict list set frozenset".split())
-_GIVE_PLAIN = frozenset("str bytes int float bool len repr dict abs round hash id ord chr format".split())
-_NO_ELEMENTS = frozenset({"plain", "None", "Any"})
-_TYPING = frozenset({"typing", "collections.abc", "collections"})
-_CONTAINERS = frozenset({"list", "dict", "set", "generator"})
-_CONTAINER_ANNOTATIONS = frozenset(
-    (
-        "Dict Mapping MutableMapping defaultdict DefaultDict OrderedDict List Set FrozenSet Sequence "
-        "MutableSequence Iterable Collection AbstractSet"
-    ).split()
-)
-_TRANSPARENT_ANNOTATIONS = frozenset({"Optional", "Union", "Annotated", "Final", "ClassVar", "Required", "NotRequired"})
 # Annotations that leave the type to the value.
 _NO_TYPES = frozenset({"ClassVar", "Final", "TypeAlias"})
 # Builtins that run nothing of others, and those that run only what they iterate over.
 _HARMLESS = frozenset("str type hash object dir".split())
 _ITERATING = frozenset("list tuple set frozenset sorted sum any all max min dict next len filter map".split())
-_THREAD_QUESTIONS = frozenset({"get_ident", "current_thread", "get_native_id", "currentThread"})
 FAN_OUT = frozenset({"gather", "create_task", "ensure_future", "as_completed", "start_soon", "wait", "shield"})
-_WOULD_BLOCK = frozenset({"BlockingIOError", "SSLWantReadError", "SSLWantWriteError", "BLOCKING_IO_ERRORS"})
-_CLOSED = frozenset({"closed", "closing", "is_closed", "is_closing"})
 STARTS_ONE = frozenset({"create_task", "ensure_future", "shield"})  # awaited at once, they start nothing side by side
 
 _CHAINED = 1 << 16  # the expression is the left side of a longer chain, which records it
 
 _NO_REFS: tuple[int, ...] = ()
-_NO_SWITCHES: dict[str, bool] = {}
 
 
-_Node = tuple[int, int, str] | tuple[int, int, str, tuple[int, ...], tuple[tuple[str, int], ...]]
-
-
-class _Frame:
+class Frame:
     """What is known while one scope is walked."""
 
     __slots__ = (
@@ -211,7 +98,7 @@ class _Frame:
         "switches",
     )
 
-    def __init__(self, kind: int, index: int, scope: f.Scope, parent: _Frame | None) -> None:
+    def __init__(self, kind: int, index: int, scope: f.Scope, parent: Frame | None) -> None:
         self.kind = kind
         self.index = index
         self.scope = scope
@@ -219,7 +106,7 @@ class _Frame:
         self.env: dict[str, int] = {}
         self.loaded: dict[str, int] = {}  # names of enclosing scopes, which are complete when a function is walked
         self.params: frozenset[str] = frozenset(param.name for param in scope.params)
-        self.deferred: list[tuple[ast.AST, int, _Frame]] = []
+        self.deferred: list[tuple[ast.AST, int, Frame]] = []
         self.loop = -1
         self.body_line = 0  # where the work starts, behind the docstring
         self.branch = 0
@@ -230,7 +117,7 @@ class _Frame:
         self.no_wait = 0
         self.guard = ""
         self.exited = False
-        self.switches: dict[str, bool] = _NO_SWITCHES
+        self.switches: dict[str, bool] = NO_SWITCHES
         self.keywords = ""  # the name of `**keywords`
         self.recording = kind in (f.FUNCTION, f.LAMBDA)
         self.globals: set[str] = set()
@@ -247,13 +134,12 @@ class Extractor:
         self.terminal_names = catalogue.terminal_names
         self.convention = catalogue.convention
         self.scopes: list[f.Scope] = []
-        self.nodes: list[_Node] = [(f.UNKNOWN, 0, "")]
-        self.depths = [0]
+        self.table = ExpressionTable()
+        # Every expression passes here: two attributes less on the way count.
+        self.ref, self.ref_with, self.union = self.table.ref, self.table.ref_with, self.table.union
+        self.nodes, self.args, self.keywords = self.table.nodes, self.table.args, self.table.keywords
         self.strings: list[str] = [""]
         self.string_index: dict[str, int] = {"": 0}
-        self.table: dict[_Node, int] = {}
-        self.args: dict[int, list[int]] = {}
-        self.keywords: dict[int, dict[str, int]] = {}
         self.uses: list[int] = []
         self.loops = array("i")
         self.loop_count = 0
@@ -268,10 +154,10 @@ class Extractor:
         self.a_string = self.ref(f.TEXT)
         self.a_bool = self.ref(f.LITERAL, 0, "bool")
         self.literals: dict[type, int] = {}
-        self.plain: dict[int, str] = {}
         self.module = self._open(f.MODULE, "<module>", -1, 0, 1, 1)
-        self.frame = _Frame(f.MODULE, 0, self.module, None)
+        self.frame = Frame(f.MODULE, 0, self.module, None)
         self.module_frame = self.frame
+        self.types = BuiltinTypes(self.table, self.scopes, self.stars, self.module_frame)
 
     # -- references ---------------------------------------------------------------------------------
 
@@ -282,61 +168,6 @@ class Extractor:
             self.strings.append(text)
         return index
 
-    def ref(self, op: int, base: int = 0, text: str = "") -> int:
-        """The index of this expression in the table, added when it is new; 0 when it is too deep."""
-        key = (op, base, text)
-        index = self.table.get(key)
-        if index is not None:
-            return index
-        depth = self.depths[base] + 1 if op not in _ROOTS else 1
-        return self._add(key, depth)
-
-    def ref_with(
-        self, op: int, base: int, text: str, args: Sequence[int], keywords: dict[str, int] | None = None
-    ) -> int:
-        """The same for an expression with arguments or elements."""
-        if not args and not keywords:
-            return self.ref(op, base, text)
-        key = (op, base, text, tuple(args), tuple(keywords.items()) if keywords else ())
-        index = self.table.get(key)
-        if index is not None:
-            return index
-        depths = self.depths
-        depth = max(depths[base], *[depths[arg] for arg in args]) + 1 if args else depths[base] + 1
-        index = self._add(key, depth)
-        if index:
-            if args:
-                self.args[index] = list(args)
-            if keywords:
-                self.keywords[index] = keywords
-        return index
-
-    def _add(self, key: _Node, depth: int) -> int:
-        if depth > MAX_DEPTH:
-            return 0
-        index = self.table[key] = len(self.depths)
-        self.nodes.append(key)
-        self.depths.append(depth)
-        return index
-
-    def union(self, refs: Iterable[int]) -> int:
-        """The reference to one of `refs`; unknown members are dropped, as are those beyond `MAX_UNION`."""
-        members: list[int] = []
-        refs = tuple(refs)
-        if len(refs) == 2 and (refs[0] == refs[1] or not refs[0] or not refs[1]):
-            return refs[0] or refs[1]
-        for ref in refs:
-            for member in self.args[ref] if self.nodes[ref][0] == f.UNION else (ref,):
-                if member and member not in members:
-                    members.append(member)
-        if len(members) > 1:
-            members = [
-                m for m in members if not (self.nodes[m][0] == f.LITERAL and self.nodes[m][2] == "None")
-            ] or members[:1]
-        if len(members) < 2:
-            return members[0] if members else 0
-        return self.ref_with(f.UNION, 0, "", members[:MAX_UNION])
-
     def _open(self, kind: int, name: str, parent: int, flags: int, line: int, end_line: int) -> f.Scope:
         scope = f.Scope(kind, name, parent, flags, line, end_line, [], [], [], 0, [], [], {}, {}, {})
         self.scopes.append(scope)
@@ -345,7 +176,7 @@ class Extractor:
     # -- names --------------------------------------------------------------------------------------
 
     def load(self, name: str) -> int:
-        frame: _Frame | None = self.frame
+        frame: Frame | None = self.frame
         first = frame
         while frame is not None:
             if frame.kind == f.MODULE:
@@ -473,11 +304,11 @@ class Extractor:
             return terminal in BUILTINS and self._is_harmless_builtin(terminal, args, keywords)
         if not terminal:
             return False
-        if node[0] == f.ATTR and self._plain(node[1]):
+        if node[0] == f.ATTR and self.types.kind_of(node[1]):
             return True
         root = self._root(callee)
         root_op = self.nodes[root][0]
-        if root_op == f.TEXT or (root_op == f.LITERAL and self._plain(root) == "plain"):
+        if root_op == f.TEXT or (root_op == f.LITERAL and self.types.kind_of(root) == "plain"):
             return True
         if root_op == f.UNKNOWN or (root_op == f.LITERAL and root not in self.args):  # what was put in later
             return not self._says_enough(terminal, written)
@@ -489,7 +320,7 @@ class Extractor:
         elif root_op == f.PARAM and not self._typed(root):
             if not self._says_enough(terminal, written):
                 return True
-        elif self._plain(root) == "plain":
+        elif self.types.kind_of(root) == "plain":
             return True
         return _LOGGER.match(written) is not None
 
@@ -502,7 +333,7 @@ class Extractor:
             return True
         if name not in _ITERATING or keywords:
             return False
-        return not any(args) or (len(args) == 1 and bool(self._plain(args[0])))
+        return not any(args) or (len(args) == 1 and bool(self.types.kind_of(args[0])))
 
     def _says_enough(self, terminal: str, written: str) -> bool:
         """Whether the names alone can tell what is called on a receiver of unknown type."""
@@ -512,82 +343,6 @@ class Extractor:
             return False
         head, _, method = written.rpartition(".")
         return bool(head) and bool(self.convention(head.rpartition(".")[2], method, head))
-
-    def _plain(self, ref: int) -> str:
-        """What can only be an object of a builtin type is "plain" or a "container", all else "".
-
-        What is reached from something plain by attributes, calls and items is plain too; a container's elements
-        can be anything.
-        """
-        known = self.plain.get(ref)
-        if known is None:
-            known = self.plain[ref] = self._find_plain(ref)
-        return known
-
-    def _find_plain(self, ref: int) -> str:
-        op, base, text = self.nodes[ref][:3]
-        if op == f.TEXT:
-            return "plain"
-        if op == f.LITERAL:
-            return "" if text in ("None", "tuple") else "container" if text in _CONTAINERS else "plain"
-        if op == f.ATTR or op == f.ITEM:
-            return "plain" if self._plain(base) == "plain" else ""
-        if op == f.CALL:
-            return "plain" if self._plain(base) == "plain" or self._is_builtin(base, _GIVE_PLAIN) else ""
-        if op == f.INSTANCE:
-            return self._plain_annotation(base)
-        if op == f.PARAM:
-            return self._plain_parameter(self.scopes[base], text)
-        return self._all_plain(map(self._plain, self.args[ref])) if op == f.UNION else ""
-
-    def _all_plain(self, kinds: Iterable[str]) -> str:
-        """The kind of a union of `kinds`; "None" among them says nothing."""
-        found = {kind for kind in kinds if kind != "None"}
-        if "" in found or not found:
-            return ""
-        return "plain" if found == {"plain"} else "container"
-
-    def _plain_parameter(self, scope: f.Scope, name: str) -> str:
-        for position, param in enumerate(scope.params):
-            if param.name == name:
-                is_receiver = position == 0 and scope.parent >= 0 and self.scopes[scope.parent].kind == f.CLASS
-                kind = "" if is_receiver else self._plain_annotation(param.annotation)
-                return "" if kind == "None" else kind
-        return ""
-
-    def _plain_annotation(self, ref: int) -> str:
-        """The same for what an annotation says, "None" for one that says None."""
-        op, base, text = self.nodes[ref][:3]
-        if op == f.LITERAL:
-            return "None" if text == "None" else ""
-        if op == f.UNION:
-            return self._all_plain(map(self._plain_annotation, self.args[ref]))
-        if op != f.ITEM:
-            return self._plain_type(ref)
-        args = self.args.get(ref, _NO_REFS)
-        if self._plain_type(base):
-            elements = {self._plain_annotation(arg) or self._typing_name(arg) for arg in args}
-            return "plain" if elements <= _NO_ELEMENTS else "container"
-        name = self._typing_name(base)
-        if name not in _TRANSPARENT_ANNOTATIONS or not args:
-            return ""
-        return self._all_plain(map(self._plain_annotation, args if name == "Union" else args[:1]))
-
-    def _plain_type(self, ref: int) -> str:
-        if self._is_builtin(ref, _PLAIN_TYPES):
-            return "plain"
-        op, base, text = self.nodes[ref][:3]
-        module, _, name = text.partition(":")
-        return "plain" if op == f.MEMBER and not base and module in _TYPING and name in _CONTAINER_ANNOTATIONS else ""
-
-    def _is_builtin(self, ref: int, names: frozenset[str]) -> bool:
-        op, _, text = self.nodes[ref][:3]
-        return op == f.NAME and text in names and not self.stars and text not in self.module_frame.env
-
-    def _typing_name(self, ref: int) -> str:
-        op, base, text = self.nodes[ref][:3]
-        module, _, name = text.partition(":")
-        return name if op == f.MEMBER and not base and module == "typing" else ""
 
     def _typed(self, ref: int) -> bool:
         """Whether the parameter can have a type: annotated, defaulted, or `self`."""
@@ -647,7 +402,7 @@ class Extractor:
             (ref, frame.loop) in frame.seen
             or node.attr.isupper()
             or self.nodes[base][0] in (f.IMPORT, f.LITERAL, f.TEXT)
-            or self._plain(base)
+            or self.types.kind_of(base)
         ):
             return ref
         root = self._root(base)
@@ -694,7 +449,7 @@ class Extractor:
             self.fan_out -= 1
         if not kept and not self._passes_function(args, keywords):
             args, keywords = _NO_REFS, None
-        elif node.keywords and any(_says_no_wait(keyword) for keyword in node.keywords):
+        elif node.keywords and any(says_no_wait(keyword) for keyword in node.keywords):
             flags |= f.NO_WAIT
         ref = self.ref_with(f.CALL, callee, "", args, keywords)
         if self.frame.recording and terminal is not None:
@@ -707,7 +462,7 @@ class Extractor:
             if asks_store:
                 self.stores.add(len(self.uses) // f.USE_STRIDE)
             if asks_store or not self._cannot_matter(callee, terminal, written, args, keywords):
-                self._use(f.USE_CALL, ref, node, flags, terminal, written, _given(node))
+                self._use(f.USE_CALL, ref, node, flags, terminal, written, given(node))
         return ref
 
     def _passes_function(self, args: Sequence[int], keywords: dict[str, int] | None) -> bool:
@@ -742,7 +497,7 @@ class Extractor:
         return ref
 
     def _super(self) -> int:
-        frame: _Frame | None = self.frame
+        frame: Frame | None = self.frame
         while frame is not None:
             if frame.method_of is not None:
                 return self.ref(f.SUPER, frame.index)
@@ -890,7 +645,7 @@ class Extractor:
         scope = self._open(f.LAMBDA, "<lambda>", self.frame.index, 0, node.lineno, node.end_lineno or node.lineno)
         self._parameters(scope, node.args)
         outer = self.frame
-        frame = _Frame(f.LAMBDA, index, scope, outer)
+        frame = Frame(f.LAMBDA, index, scope, outer)
         fan_out, self.fan_out = self.fan_out, 0
         self.frame = frame
         result = _EXPRESSIONS[type(node.body)](self, node.body, f.RETURNED)
@@ -1052,8 +807,8 @@ class Extractor:
         test = node.test
         name = test.attr if type(test) is ast.Attribute else test.id if type(test) is ast.Name else ""
         recording = frame.recording
-        elsewhere = _other_thread_branch(test) or self._no_loop_branch(test)
-        batch, selected = _counts_to_a_batch(test), _selects_by_text(test)
+        elsewhere = other_thread_branch(test) or self._no_loop_branch(test)
+        batch, selected = counts_to_a_batch(test), selects_by_text(test)
         kept = self._asks_what_is_kept(test)
         if name == "TYPE_CHECKING":
             frame.recording = False
@@ -1115,7 +870,7 @@ class Extractor:
         starts = [f.position(arm[0].lineno, arm[0].col_offset) for arm in (*arms, last) if arm]
         if not last:
             whole = frame.scope.end_line - frame.body_line if frame.body_line else 0
-            if len(arms) == 1 and 2 * (end + 1 - node.lineno) > whole > 0 and not _fills_what_is_missing(node):
+            if len(arms) == 1 and 2 * (end + 1 - node.lineno) > whole > 0 and not fills_what_is_missing(node):
                 return True
             if not all(type(arm[-1]) in (ast.Return, ast.Raise, ast.Continue) for arm in arms):
                 return False
@@ -1176,7 +931,7 @@ class Extractor:
         """
         kind = type(test)
         if kind in (ast.BoolOp, ast.Attribute, ast.Call):
-            return -int(_asks_whether_it_is_closed(test))
+            return -int(asks_whether_it_is_closed(test))
         if kind is ast.Name:
             return int(self._is_kept(test.id))  # type: ignore[attr-defined]
         if kind is ast.UnaryOp and type(test.op) is ast.Not and type(test.operand) is ast.Name:  # type: ignore[attr-defined]
@@ -1261,7 +1016,7 @@ class Extractor:
         return merged
 
     def _iterate(self, node: ast.expr, ref: int, is_async: bool) -> None:
-        if not ref or not self.frame.recording or self.nodes[ref][0] in (f.LITERAL, f.TEXT) or self._plain(ref):
+        if not ref or not self.frame.recording or self.nodes[ref][0] in (f.LITERAL, f.TEXT) or self.types.kind_of(ref):
             return
         terminal = self._iterated(ref)
         if terminal in ("range", "enumerate", "zip", "items", "values", "keys", "split"):
@@ -1275,7 +1030,7 @@ class Extractor:
                 node.lineno,
                 node.end_lineno or node.lineno,
                 iterable,
-                int(iterable_node is not None and _is_small(iterable_node)),
+                int(iterable_node is not None and is_small(iterable_node)),
                 self.frame.loop,
             )
         )
@@ -1315,7 +1070,7 @@ class Extractor:
         frame = self.frame
         before = frame.env
         frame.env = before.copy()
-        asks_again = any(_would_block(handler.type) for handler in node.handlers)
+        asks_again = any(would_block(handler.type) for handler in node.handlers)
         frame.no_wait += asks_again
         ends = self.body(node.body)
         frame.no_wait -= asks_again
@@ -1324,11 +1079,11 @@ class Extractor:
             ends = self.body(node.orelse)
         outcomes = [] if ends else [frame.env]
         recording = frame.recording
-        asks_for_loop = _asks_for_loop(node.body)
+        asks_for_loop = asks_for_running_loop(node.body)
         frame.branch += 1
         frame.sometimes += 1
         for handler in node.handlers:
-            frame.recording = recording and not (asks_for_loop and _last_name(handler.type) == "RuntimeError")
+            frame.recording = recording and not (asks_for_loop and last_name(handler.type) == "RuntimeError")
             frame.env = start.copy()
             if handler.name:
                 frame.env[handler.name] = 0
@@ -1415,9 +1170,9 @@ class Extractor:
         decorators = [self._silently(decorator) for decorator in node.decorator_list]
         line = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
         flags = f.ASYNC if type(node) is ast.AsyncFunctionDef else 0
-        if _is_trivial(node.body):
+        if is_trivial(node.body):
             flags |= f.TRIVIAL
-        if any(_last_name(decorator) in PROPERTIES for decorator in node.decorator_list):
+        if any(last_name(decorator) in PROPERTIES for decorator in node.decorator_list):
             flags |= f.PROPERTY
         index = len(self.scopes)
         scope = self._open(f.FUNCTION, node.name, self.frame.index, flags, line, node.end_lineno or node.lineno)
@@ -1440,7 +1195,7 @@ class Extractor:
         scope = self._open(f.CLASS, node.name, self.frame.index, 0, node.lineno, node.end_lineno or node.lineno)
         scope.bases = [ref for ref in (self.annotation(base) for base in node.bases) if ref]
         outer = self.frame
-        self.frame = _Frame(f.CLASS, index, scope, outer)
+        self.frame = Frame(f.CLASS, index, scope, outer)
         self.body(node.body)
         scope.names = {name: ref for name, ref in self.frame.env.items() if ref}
         self.frame = outer
@@ -1448,7 +1203,7 @@ class Extractor:
         return False
 
     def _defer(self, node: ast.AST, index: int) -> None:
-        frame: _Frame | None = self.frame
+        frame: Frame | None = self.frame
         while frame is not None and frame.kind == f.CLASS:
             frame = frame.parent
         assert frame is not None
@@ -1466,9 +1221,9 @@ class Extractor:
             if extra is not None:
                 scope.params.append(f.Param(extra.arg, 0, self.ref(f.LITERAL, 0, name)))
 
-    def _walk_function(self, node: Any, index: int, outer: _Frame) -> None:
+    def _walk_function(self, node: Any, index: int, outer: Frame) -> None:
         scope = self.scopes[index]
-        frame = _Frame(f.FUNCTION, index, scope, outer)
+        frame = Frame(f.FUNCTION, index, scope, outer)
         if outer.kind == f.CLASS and scope.params:
             frame.first_param = scope.params[0].name
             frame.method_of = outer.scope
@@ -1477,15 +1232,15 @@ class Extractor:
             enclosing = outer
             if enclosing.method_of is not None and enclosing.first_param not in frame.params:
                 frame.first_param, frame.method_of = enclosing.first_param, enclosing.method_of
-        frame.switches = _switches(node.args)
+        frame.switches = switches(node.args)
         frame.keywords = node.args.kwarg.arg if node.args.kwarg is not None else ""
-        first = node.body[min(_is_docstring(node.body[0]), len(node.body) - 1)]
+        first = node.body[min(is_docstring(node.body[0]), len(node.body) - 1)]
         frame.body_line = first.lineno
         self.frame = frame
         self.body(node.body)
         self._walk_deferred(frame)
 
-    def _walk_deferred(self, frame: _Frame) -> None:
+    def _walk_deferred(self, frame: Frame) -> None:
         for node, index, outer in frame.deferred:
             self._walk_function(node, index, outer)
         frame.deferred.clear()  # they refer back to the frame: a cycle would keep the syntax tree alive
@@ -1569,195 +1324,9 @@ def _head(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _other_thread_branch(test: ast.expr) -> str:
-    """The branch ("body" or "orelse") of `if thread_id != threading.get_ident()` off the loop's thread."""
-    if isinstance(test, ast.Compare) and len(test.ops) == 1:
-        for side in (test.left, test.comparators[0]):
-            if isinstance(side, ast.Call) and _last_name(side) in _THREAD_QUESTIONS:
-                return "body" if isinstance(test.ops[0], (ast.NotEq, ast.IsNot)) else "orelse"
-    return ""
-
-
-def _would_block(handled: ast.expr | None) -> bool:
-    """Whether an `except` is for what only calls raise that do not wait."""
-    if isinstance(handled, ast.Tuple):
-        return any(_would_block(each) for each in handled.elts)
-    return handled is not None and _last_name(handled) in _WOULD_BLOCK
-
-
-def _says_no_wait(keyword: ast.keyword) -> bool:
-    if keyword.arg not in ("wait", "block", "blocking"):
-        return False
-    return isinstance(keyword.value, ast.Constant) and keyword.value.value is False
-
-
-def _selects_by_text(test: ast.expr) -> bool:
-    """`kind == "sqlite"`, alone or as a part of an `and`: one of several ways that only some callers take."""
-    if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And):
-        return any(_selects_by_text(value) for value in test.values)
-    if not isinstance(test, ast.Compare) or len(test.ops) != 1 or not isinstance(test.ops[0], ast.Eq):
-        return False
-    compared = test.comparators[0]
-    return isinstance(compared, ast.Constant) and isinstance(compared.value, str)
-
-
-def _counts_to_a_batch(test: ast.expr) -> bool:
-    """`n % size == 0` or `len(rows) >= size` in a condition."""
-    if isinstance(test, ast.BoolOp):
-        return any(_counts_to_a_batch(value) for value in test.values)
-    if not isinstance(test, ast.Compare):
-        return isinstance(test, ast.UnaryOp) and _is_modulo(test.operand)
-    if _is_modulo(test.left):
-        return True
-    if (
-        isinstance(test.ops[0], (ast.GtE, ast.Gt, ast.Eq))
-        and isinstance(test.left, ast.Call)
-        and _last_name(test.left) == "len"
-    ):
-        size = test.comparators[0]
-        return not (isinstance(size, ast.Constant) and size.value in (0, 1))
-    return False
-
-
-def _is_modulo(node: ast.expr) -> bool:
-    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mod)
-
-
 def _both(*guards: str) -> str:
     """`Use.guard` where all of `guards` hold."""
     return "&".join(filter(None, guards))
-
-
-def _switches(arguments: ast.arguments) -> dict[str, bool]:
-    """The parameters that are True or False by default."""
-    defaults = [*arguments.defaults, *arguments.kw_defaults]
-    if not defaults:
-        return _NO_SWITCHES
-    positional = [*arguments.posonlyargs, *arguments.args]
-    names = [*positional[len(positional) - len(arguments.defaults) :], *arguments.kwonlyargs]
-    return {
-        name.arg: default.value
-        for name, default in zip(names, defaults)
-        if type(default) is ast.Constant and type(default.value) is bool
-    }
-
-
-def _asks_whether_it_is_closed(test: ast.expr) -> bool:
-    if isinstance(test, ast.BoolOp):
-        return any(map(_asks_whether_it_is_closed, test.values))
-    asked = test.func if isinstance(test, ast.Call) else test
-    return isinstance(asked, ast.Attribute) and asked.attr in _CLOSED and isinstance(asked.value, ast.Attribute)
-
-
-_PASSED: dict[object, str] = {True: "t", False: "f", None: "_"}
-
-
-def _given(node: ast.Call) -> str:
-    """What a call passes, as `Use.given` holds it."""
-    if not node.args and not node.keywords:
-        return ""
-    positions = "".join("*" if type(arg) is ast.Starred else _PASSED.get(_switched(arg), "x") for arg in node.args)
-    names = []
-    for keyword in node.keywords:
-        switched = _switched(keyword.value)
-        if switched is not None:
-            names.append(f"{keyword.arg}={switched:d}" if type(switched) is bool else keyword.arg or "**")
-    return f"{positions}|{','.join(names)}"
-
-
-def _switched(node: ast.expr) -> object:
-    """True, False or None where it is written out, "" for all else."""
-    if type(node) is not ast.Constant:
-        return ""
-    return node.value if node.value is None or type(node.value) is bool else ""
-
-
-def _asks_for_loop(body: list[ast.stmt]) -> bool:
-    """`try: asyncio.get_running_loop()`: the handler of its RuntimeError runs where no loop does."""
-    for statement in body:
-        value = getattr(statement, "value", None)
-        if isinstance(value, ast.Call) and _last_name(value) in ("get_running_loop", "get_event_loop", "current_task"):
-            return True
-    return False
-
-
-def _last_name(node: ast.expr | None) -> str:
-    while isinstance(node, ast.Call):
-        node = node.func
-    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-
-
-def _is_small(node: ast.expr) -> bool:
-    """A display of few written-out elements, or `range` of a small constant."""
-    if isinstance(node, (ast.Tuple, ast.List, ast.Set)):
-        return len(node.elts) <= f.SMALL_LOOP and not any(isinstance(e, ast.Starred) for e in node.elts)
-    if isinstance(node, ast.Dict):
-        return len(node.keys) <= f.SMALL_LOOP and None not in node.keys
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
-        if node.func.id == "range":
-            return all(
-                isinstance(a, ast.Constant) and isinstance(a.value, int) and a.value <= f.SMALL_LOOP for a in node.args
-            )
-        if node.func.id in ("enumerate", "zip", "reversed", "sorted"):
-            return bool(node.args) and any(_is_small(a) for a in node.args)
-    if (
-        isinstance(node, ast.Call)
-        and isinstance(node.func, ast.Attribute)
-        and node.func.attr in ("items", "values", "keys")
-    ):
-        return isinstance(node.func.value, ast.Dict) and _is_small(node.func.value)
-    return False
-
-
-def _fills_what_is_missing(node: ast.If) -> bool:
-    """`if not self._rows: self._rows = load()`, `if key not in rows: rows[key] = load(key)`: once, or once per key."""
-    test = node.test
-    if isinstance(test, ast.UnaryOp) and isinstance(test.op, ast.Not):
-        asked = test.operand
-    elif isinstance(test, ast.Compare) and len(test.ops) == 1 and isinstance(test.ops[0], (ast.Is, ast.NotIn)):
-        asked = test.comparators[0] if isinstance(test.ops[0], ast.NotIn) else test.left
-    else:
-        return False
-    written = ast.unparse(asked)
-    return any(
-        ast.unparse(target.value if isinstance(target, ast.Subscript) else target) == written
-        for statement in ast.walk(node)
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-    )
-
-
-def _is_docstring(statement: ast.stmt) -> bool:
-    value = getattr(statement, "value", None)
-    return type(statement) is ast.Expr and type(value) is ast.Constant and type(value.value) is str
-
-
-def _is_trivial(body: list[ast.stmt]) -> bool:
-    for statement in body:
-        if isinstance(statement, ast.Pass):
-            continue
-        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
-            continue
-        if isinstance(statement, ast.Raise):
-            raised = statement.exc
-            raised = raised.func if isinstance(raised, ast.Call) else raised
-            if isinstance(raised, ast.Name) and raised.id == "NotImplementedError":
-                continue
-        return False
-    return True
-
-
-def suppressions(source: bytes) -> dict[int, list[str]]:
-    """`# noqa` comments by 1-based line: the codes in upper case, an empty list for a blanket one."""
-    found: dict[int, list[str]] = {}
-    if b"noqa" not in source and b"NOQA" not in source and b"NoQA" not in source:
-        return found
-    line, position = 1, 0
-    for match in _NOQA.finditer(source):
-        line += source.count(b"\n", position, match.start())
-        position = match.start()
-        found[line] = [code.decode().upper() for code in _CODE.findall(match["codes"] or b"")]
-    return found
 
 
 class _ByType(dict[type, Callable[..., R]]):
