@@ -35,7 +35,7 @@ _REQUESTS = frozenset({"request", "websocket"})
 
 _NEVER = math.inf  # a server's worker that no request reached, while others had some
 
-_IMPORT_MACHINERY = "<frozen importlib"
+_FROZEN = "<frozen "  # modules of Python that have no file to look into, among them its way to import
 
 StallKind = Literal["stall", "cold_import"]
 Key = tuple[StallKind, Frame]
@@ -133,17 +133,17 @@ def holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
     own = next((frame for frame in stall.frames if not is_library(frame, piece)), None)
     if own is not None:
         return scene.sources.current(own), False
-    return next(iter(_without_machinery(stall.frames)), _UNKNOWN), True
+    return next(iter(_without_frozen(stall.frames)), _UNKNOWN), True
 
 
-def _without_machinery(frames: list[Frame]) -> list[Frame]:
-    """`frames` without Python's own way to import: what is imported and by whom says more."""
-    return [frame for frame in frames if not frame[0].startswith(_IMPORT_MACHINERY)] or frames
+def _without_frozen(frames: list[Frame]) -> list[Frame]:
+    """`frames` without those of frozen modules, if others are left: who imports, or asks for a path, says more."""
+    return [frame for frame in frames if not frame[0].startswith(_FROZEN)] or frames
 
 
 def _telling(frames: list[Frame], piece: Piece) -> list[Frame]:
     """What held the loop, and the application's way there, without the frameworks around and between."""
-    frames = _without_machinery(frames)
+    frames = _without_frozen(frames)
     called = next((index for index, frame in enumerate(frames) if not is_library(frame, piece)), len(frames))
     own = [frame for frame in frames[called:] if not is_library(frame, piece)]
     return [*frames[:called][:_LIBRARY_FRAMES_SHOWN], *own][:_FRAMES_SHOWN]

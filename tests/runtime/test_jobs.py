@@ -10,18 +10,7 @@ from pathlib import Path
 import pytest
 from runtime.recorded import run
 from runtime.serving import roots_of
-
-QUERY = """
-import asyncio, sqlite3
-from types import SimpleNamespace
-connection = sqlite3.connect(":memory:", check_same_thread=False)
-
-def query(value):
-    return connection.execute("select ?", (value,)).fetchone()[0]
-
-async def aquery(value):
-    return query(value)
-"""
+from runtime.stand_ins import QUERY, module
 
 WORKERS = {
     "apscheduler": (
@@ -239,7 +228,7 @@ async def main():
 def test_each_job_is_a_root(library: str, tmp_path: Path) -> None:
     modules, program, names = WORKERS[library]
     for name, source in modules.items():
-        _module(tmp_path, name, source)
+        module(tmp_path, name, source)
     trace = run(tmp_path, QUERY + program + "\nasyncio.run(main())\n")
     assert roots_of(trace, "job", "request", "websocket") == [(name, "ok") for name in names]
     assert [f"{each.root}" for each in trace.of("sql")] == names
@@ -257,7 +246,7 @@ class RpcMethodHandler(collections.namedtuple("_RpcMethodHandler", f"{FIELDS} {K
 
 
 def test_each_call_of_grpc_is_a_root(tmp_path: Path) -> None:
-    _module(tmp_path, "grpc/_utilities.py", GRPC)
+    module(tmp_path, "grpc/_utilities.py", GRPC)
     trace = run(
         tmp_path,
         QUERY
@@ -303,12 +292,3 @@ asyncio.run(main())
     names = ["RPC Users.Get", "RPC Users.Find", "RPC Users.List", "RPC intercepted"]
     assert roots_of(trace, "request") == [(f"request {name}", "ok") for name in names]
     assert [each.root for each in trace.of("sql")] == [f"request {names[index]}" for index in (0, 1, 2, 2, 3)]
-
-
-def _module(directory: Path, name: str, source: str) -> None:
-    """A module and the packages around it: without their `__init__` an installed one of the name would come first."""
-    path = directory / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(source, encoding="utf-8")
-    for package in Path(name).parents[:-1]:
-        (directory / package / "__init__.py").touch()
