@@ -387,7 +387,7 @@ def test_applications_may_copy_scopes_and_write_them_into_logs(tmp_path: Path) -
             await send({"type": "http.response.body", "body": b""})
 
         async def app(scope, receive, send):
-            plain = {name: value for name, value in scope.items() if type(value) is not list}
+            plain = {name: value for name, value in scope.items() if not isinstance(value, (bytes, list))}
             assert json.loads(json.dumps(plain))["path"] == "/users"
             transport = httpx.ASGITransport(inner)
             await transport.app(copy.deepcopy(scope), receive, send)
