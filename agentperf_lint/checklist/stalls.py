@@ -62,10 +62,12 @@ def stall_items(scene: Scene) -> list[Observed]:
         for stall in piece.stalls.values():
             if stall.duration >= least and stall.reason == "gc":
                 collections.append(stall.duration)  # whoever allocates next is no cause
-            elif stall.duration >= least and stall.reason == "import" and _moment(piece, stall.start) < first_request:
-                starting.append(stall.duration)  # nobody waited yet
             elif stall.duration >= least:
                 frame, in_library = holder(scene, piece, stall)
+                is_start = stall.reason == "import" or (in_library and frame != _UNKNOWN)
+                if is_start and _moment(piece, stall.start) < first_request:
+                    starting.append(stall.duration)  # nobody waited yet
+                    continue
                 kind: StallKind = "cold_import" if stall.reason == "import" else "stall"
                 key = (kind, (frame[0], 0 if in_library else frame[1], frame[2]))
                 total = totals.setdefault(key, _Total(frame, in_library))
@@ -76,7 +78,8 @@ def stall_items(scene: Scene) -> list[Observed]:
         scene.notes.append(f"the garbage collector held an event loop {len(collections)} times, {worst:.2f} s at worst")
     if starting:
         seconds = sum(starting) / NANOSECONDS
-        scene.notes.append(f"imports held an event loop for {seconds:.2f} s before the first request came")
+        held = f"imports and libraries held an event loop for {seconds:.2f} s"
+        scene.notes.append(f"{held} before the first request came")
     told = {key: total for key, total in totals.items() if not _is_noise(scene, key[0], total)}
     left_out = [total for key, total in totals.items() if key not in told]
     if left_out:
