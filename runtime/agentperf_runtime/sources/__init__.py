@@ -27,13 +27,19 @@ def _source(name: str, function: str = "install") -> Install:
     return install
 
 
+def _uvloop(module: ModuleType, instrument: Instrument) -> None:
+    instrument.handover.uvloop(module)
+    _source("protocols", "install_uvloop")(module, instrument)
+
+
 SOURCES: dict[str, Install] = {
     "threading": lambda module, instrument: instrument.handover.threads(module),
     "asyncio.base_events": lambda module, instrument: instrument.handover.loops(module),
-    "uvloop": lambda module, instrument: instrument.handover.uvloop(module),
+    "uvloop": _uvloop,
     "concurrent.futures.thread": lambda module, instrument: instrument.handover.executors(module),
     "asgiref.current_thread_executor": lambda module, instrument: instrument.handover.asgiref(module),
     "anyio.to_thread": lambda module, instrument: instrument.handover.anyio(module),
+    "asyncio.selector_events": _source("protocols"),
     "asyncio.tasks": _source("sleep"),
     "time": _source("sleep", "install_time"),
     "sqlite3.dbapi2": _source("sqlite"),
