@@ -95,8 +95,10 @@ async def main():
     "faststream": (
         {
             "faststream/_internal/endpoint/subscriber/usecase.py": """
+from types import SimpleNamespace
+
 class SubscriberUsecase:
-    call_name = "handle"
+    specification = SimpleNamespace(call_name="handle")
 
     async def process_message(self, msg):
         return await self.handler(msg)

@@ -65,6 +65,7 @@ SOURCES: dict[str, Install] = {
     "django.test.client": _source("django_requests", "install_test_client"),
     "dramatiq.worker": _source("jobs", "install_dramatiq"),
     "faststream._internal.endpoint.subscriber.usecase": _source("messages", "install_faststream"),
+    "faststream.broker.subscriber.usecase": _source("messages", "install_faststream"),
     "flask.app": _source("flask"),
     "gradio.queueing": _source("events", "install_gradio"),
     "grpc._utilities": _source("grpc"),

@@ -100,10 +100,13 @@ def install_discord(module: ModuleType, instrument: Instrument) -> None:
 
 
 def install_faststream(module: ModuleType, instrument: Instrument) -> None:
-    """Instrument `faststream._internal.endpoint.subscriber.usecase`; the broker's client may have begun the root."""
+    """Instrument `faststream._internal.endpoint.subscriber.usecase`, before 0.6 `faststream.broker.subscriber.usecase`.
+
+    The broker's client may have begun the root.
+    """
 
     def begun(subscriber: Any, message: Any) -> str | None:
-        name = f"message for {subscriber.call_name}"
+        name = f"message for {getattr(subscriber, 'specification', subscriber).call_name}"
         scope = scopes.current.get()
         if scope is None or scope.root.kind != "job" or not str(scope.root.name).startswith("message "):
             return name
