@@ -123,6 +123,8 @@ SOURCES: dict[str, Install] = {
     "django.db.models.fields.related_descriptors": _source("relations", "django"),
     "tortoise.backends.base.executor": _source("relations", "tortoise"),
     "jinja2.environment": _source("jinja2"),
+    "mako.template": _source("templates", "install_mako"),
+    "tornado.template": _source("templates", "install_tornado"),
     "peewee": _source("relations", "peewee"),
     "playhouse.pwasyncio": _source("peewee"),
     "databases.core": _source("databases"),
