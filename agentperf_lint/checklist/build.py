@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import msgspec
 
@@ -22,7 +23,7 @@ from agentperf_lint.checklist.profile_items import profile_items, profile_run
 from agentperf_lint.checklist.profiles import Profile
 from agentperf_lint.checklist.sources import Mapping, Sources
 from agentperf_lint.checklist.stalls import stall_items
-from agentperf_lint.checklist.trace import Trace, counters_of
+from agentperf_lint.checklist.trace import Piece, Trace, counters_of
 from agentperf_lint.config import TraceSettings
 from agentperf_rules.model import Confidence, Finding
 from agentperf_runtime.budgets import Budget
@@ -99,6 +100,14 @@ def _started(trace: Trace, profiles: Sequence[Profile]) -> float:
     return min([*traces, *(profile.started for profile in profiles if profile.started)], default=math.inf)
 
 
+# Commands that run an application of another name.
+_LAUNCHERS = frozenset(
+    """arq celery coverage daphne debugpy dramatiq fastapi flask granian gunicorn huey hupper hypercorn ipykernel
+    jupyter litestar mod_wsgi nose pytest quart rq sanic saq streamlit taskiq tox trio twisted unittest uvicorn
+    uwsgi waitress watchfiles""".split()
+)
+
+
 def _notes_on_sites(trace: Trace) -> list[str]:
     """Whether it looks as if the application itself were installed, and so taken for a library."""
     traced = [piece for piece in trace.pieces if piece.header.prefixes and not piece.header.applications]
@@ -108,8 +117,26 @@ def _notes_on_sites(trace: Trace) -> list[str]:
         return []
     return [
         f"{without:,} of {operations:,} operations were called by installed packages alone, their lines are not known: "
-        "if one of these packages is the application, trace it with --app PACKAGE"
+        f"if one of these packages is the application, trace it with --app {_installed_command(traced) or 'PACKAGE'}"
     ]
+
+
+def _installed_command(pieces: Sequence[Piece]) -> str:
+    """The installed package that was started, by its command or by `python -m`; "" for a server of other packages."""
+    for piece in pieces:
+        prefixes = [Path(prefix) for prefix in piece.header.prefixes]
+        name = _package_of(Path(piece.header.argv[-1] if piece.header.argv else ""), prefixes)
+        if name.isidentifier() and name not in _LAUNCHERS and any((prefix / name).is_dir() for prefix in prefixes):
+            return name
+    return ""
+
+
+def _package_of(script: Path, prefixes: Sequence[Path]) -> str:
+    """The package that is named like a command, or that has the module that was run."""
+    for prefix in prefixes:
+        if script.is_relative_to(prefix):
+            return script.relative_to(prefix).parts[0]
+    return script.stem if script.parent.name in ("bin", "Scripts") else ""
 
 
 def _notes_on_sources(scene: Scene, started: float) -> list[str]:

@@ -51,6 +51,7 @@ def kpis_of(trace: Trace) -> Kpis:
     seconds = sorted(unit.seconds for unit in measured)
     wall = max((end for _, end in spans), default=0.0) - min((start for start, _ in spans), default=0.0)
     samples = [sample for piece in trace.pieces for sample in piece.samples]
+    held = [stall.duration for piece in trace.pieces for stall in piece.stalls.values()]  # the last before the end, too
     used = _used(trace)
     given = sum(sum(piece.operations.input_tokens) for piece in trace.pieces)
     answered = sum(sum(piece.operations.output_tokens) for piece in trace.pieces)
@@ -67,7 +68,7 @@ def kpis_of(trace: Trace) -> Kpis:
         input_tokens=given,
         output_tokens=answered,
         tokens_each=(given + answered) / len(measured) if measured else 0.0,
-        loop_lag_seconds=max((sample.lag for sample in samples), default=0) / NANOSECONDS,
+        loop_lag_seconds=max([0, *(sample.lag for sample in samples), *held]) / NANOSECONDS,
         cpu_utilization=used.cpu / used.time if used.time else 0.0,
         peak_rss_bytes=max((sample.rss for sample in samples), default=0),
         read_bytes=used.read,

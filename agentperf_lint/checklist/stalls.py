@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import Literal
 
@@ -20,7 +21,7 @@ from agentperf_lint.checklist.observed import (
     span,
 )
 from agentperf_lint.checklist.runtime_rules import RUNTIME_RULES
-from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Stall
+from agentperf_lint.checklist.trace import NANOSECONDS, Frame, Piece, Stall, Trace
 from agentperf_rules.model import Severity
 
 _NOISE = 2  # times the limit: a single stall below that says more about the machine than about the code
@@ -31,6 +32,10 @@ _HIGH, _MEDIUM = 0.5, 0.1  # seconds
 _UNKNOWN: Frame = ("", 0, "<module>")  # a step that was over before anybody looked
 
 _REQUESTS = frozenset({"request", "websocket"})
+
+_NEVER = math.inf  # a server's worker that no request reached, while others had some
+
+_FROZEN = "<frozen "  # modules of Python that have no file to look into, among them its way to import
 
 StallKind = Literal["stall", "cold_import"]
 Key = tuple[StallKind, Frame]
@@ -50,16 +55,19 @@ def stall_items(scene: Scene) -> list[Observed]:
     totals: dict[Key, _Total] = {}
     collections: list[int] = []
     starting: list[int] = []
+    first_requests = _first_requests(scene.trace)
     for piece in scene.trace.pieces:
         least = least_stall(scene, piece)
-        first_request = _first_request(piece)
+        first_request = first_requests.get(piece.header.pid, _NEVER if first_requests else 0)
         for stall in piece.stalls.values():
             if stall.duration >= least and stall.reason == "gc":
                 collections.append(stall.duration)  # whoever allocates next is no cause
-            elif stall.duration >= least and stall.reason == "import" and stall.start < first_request:
-                starting.append(stall.duration)  # nobody waited yet
             elif stall.duration >= least:
                 frame, in_library = holder(scene, piece, stall)
+                is_start = stall.reason == "import" or (in_library and frame != _UNKNOWN)
+                if is_start and _moment(piece, stall.start) < first_request:
+                    starting.append(stall.duration)  # nobody waited yet
+                    continue
                 kind: StallKind = "cold_import" if stall.reason == "import" else "stall"
                 key = (kind, (frame[0], 0 if in_library else frame[1], frame[2]))
                 total = totals.setdefault(key, _Total(frame, in_library))
@@ -70,7 +78,8 @@ def stall_items(scene: Scene) -> list[Observed]:
         scene.notes.append(f"the garbage collector held an event loop {len(collections)} times, {worst:.2f} s at worst")
     if starting:
         seconds = sum(starting) / NANOSECONDS
-        scene.notes.append(f"imports held an event loop for {seconds:.2f} s before the first request came")
+        held = f"imports and libraries held an event loop for {seconds:.2f} s"
+        scene.notes.append(f"{held} before the first request came")
     told = {key: total for key, total in totals.items() if not _is_noise(scene, key[0], total)}
     left_out = [total for key, total in totals.items() if key not in told]
     if left_out:
@@ -90,9 +99,18 @@ def _listed(totals: list[_Total]) -> str:
     return ", ".join(f"{name} ({took:.2f} s)" for name, took in zip(names, seconds)) + more
 
 
-def _first_request(piece: Piece) -> int:
-    """When the first request began, in nanoseconds since the clock's start; 0 where there was none."""
-    return min((root.start for root in piece.roots.values() if root.kind in _REQUESTS), default=0)
+def _first_requests(trace: Trace) -> dict[int, float]:
+    """When the first request of each process began, in nanoseconds since 1970; nothing of those that had none."""
+    first: dict[int, float] = {}
+    for piece in trace.pieces:
+        begun = [_moment(piece, root.start) for root in piece.roots.values() if root.kind in _REQUESTS]
+        if begun:
+            first[piece.header.pid] = min(min(begun), first.get(piece.header.pid, _NEVER))
+    return first
+
+
+def _moment(piece: Piece, start: int) -> float:
+    return piece.header.wall_start * NANOSECONDS + start
 
 
 def _is_left_out(scene: Scene, total: _Total, code: str) -> bool:
@@ -118,11 +136,17 @@ def holder(scene: Scene, piece: Piece, stall: Stall) -> tuple[Frame, bool]:
     own = next((frame for frame in stall.frames if not is_library(frame, piece)), None)
     if own is not None:
         return scene.sources.current(own), False
-    return (stall.frames[0] if stall.frames else _UNKNOWN), True
+    return next(iter(_without_frozen(stall.frames)), _UNKNOWN), True
+
+
+def _without_frozen(frames: list[Frame]) -> list[Frame]:
+    """`frames` without those of frozen modules, if others are left: who imports, or asks for a path, says more."""
+    return [frame for frame in frames if not frame[0].startswith(_FROZEN)] or frames
 
 
 def _telling(frames: list[Frame], piece: Piece) -> list[Frame]:
     """What held the loop, and the application's way there, without the frameworks around and between."""
+    frames = _without_frozen(frames)
     called = next((index for index, frame in enumerate(frames) if not is_library(frame, piece)), len(frames))
     own = [frame for frame in frames[called:] if not is_library(frame, piece)]
     return [*frames[:called][:_LIBRARY_FRAMES_SHOWN], *own][:_FRAMES_SHOWN]

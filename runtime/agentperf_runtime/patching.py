@@ -29,6 +29,8 @@ class Patches:
         replacement = make(original)
         if callable(replacement) and not isinstance(replacement, type):
             functools.update_wrapper(replacement, original)
+            if isinstance(owner, ModuleType):
+                replacement.__module__ = owner.__name__  # `os.system` is posix's: what is pickled is looked up there
         kind = own.__class__
         setattr(owner, name, kind(replacement) if kind in (staticmethod, classmethod) else replacement)
         self._undo.append(functools.partial(_restore, owner, name, own))

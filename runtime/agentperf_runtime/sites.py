@@ -241,6 +241,25 @@ template_lines: dict[str, tuple[tuple[int, int], ...]] = {}
 """Of files that were compiled from a template under its name: pairs of a line there and the compiled one it begins."""
 
 
+template_paths: dict[str, tuple[tuple[str, int], ...]] = {}
+"""Of files that were compiled from templates under another name: paths, and the compiled line from which on each is."""
+
+
+def path_of(code: CodeType, lasti: int) -> str:
+    """The file of the instruction at offset `lasti`, as it is named; of a template's code, the template's."""
+    if code.co_filename not in template_paths:
+        return code.co_filename
+    return path_in_template(code.co_filename, _compiled_lines(code, lasti)[0])
+
+
+def path_in_template(filename: str, line: int) -> str:
+    """The file of which `line` of a file was made; `filename` itself where it is no template's."""
+    parts = template_paths.get(filename)
+    if parts is None:
+        return filename
+    return max(((begin, path) for path, begin in parts if begin <= line), default=(0, parts[0][0]))[1]
+
+
 def lines_of(code: CodeType, lasti: int) -> tuple[int, int]:
     """First and last line of the instruction at offset `lasti`, 1-based; of a template's code, the template's."""
     first, last = _compiled_lines(code, lasti)

@@ -18,7 +18,7 @@ from typing import Any
 
 from agentperf_runtime.recorder import Recorder, SampledStack
 from agentperf_runtime.scopes import Root
-from agentperf_runtime.sites import Frames, Site, function_of, lines_of
+from agentperf_runtime.sites import Frames, Site, function_of, lines_of, path_of
 from agentperf_runtime.statements import cleaned
 from agentperf_runtime.trace_files import TraceFiles
 
@@ -425,7 +425,7 @@ class Writer:
 
 def place_of(code: Any, lasti: int) -> tuple[str, int, str]:
     """Absolute path, line and qualified function of an instruction."""
-    name = code.co_filename
+    name = path_of(code, lasti)
     path = name if name.startswith("<") else os.path.normpath(os.path.join(_STARTED_IN, name))
     return path, lines_of(code, lasti)[0], function_of(code)
 

@@ -132,3 +132,11 @@ def test_what_the_processes_used(tmp_path):
 
 def test_every_figure_is_defined():
     assert set(DEFINITIONS) == set(Kpis.__struct_fields__)
+
+
+def test_a_loop_is_late_by_its_stalls_at_least(tmp_path):
+    trace = TraceBuilder()
+    trace.root()
+    trace.stall(120, ("app.py", 3, "work"))
+    trace.end_root()
+    assert kpis_of(read_traces([str(trace.write(tmp_path / "t"))])).loop_lag_seconds == pytest.approx(0.12)

@@ -153,6 +153,7 @@ def test_text_says_it_all(app):
     assert head.splitlines() == [
         "1 item confirmed, 2 items observed, 1 item suspected",
         "1.04 s traced, 21 operations, 1 root, 1 process",
+        "event loop late by 300.0 ms at most",
     ]
     worst, _, items = rest.partition("\n\n")
     assert [line.split()[0] for line in worst.splitlines()] == ["700.0", "300.0", "40.0"]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from scenes import App
+from trace_builder import TraceBuilder
 
+from agentperf_lint.checklist.build import build_checklist
 from agentperf_lint.checklist.sources import Code, Sources, line_digest, plain_name
+from agentperf_lint.checklist.trace import read_traces
+from agentperf_lint.config import TraceSettings
 
 SOURCE = """
 @decorated(
@@ -115,3 +121,24 @@ def test_lines_are_followed_by_their_text(app):
 
 def test_unknown_functions_keep_their_line(app):
     assert Sources().current((str(app.path), 3, "gone"), 1, "0" * 16)[1] == 3
+
+
+@pytest.mark.parametrize(
+    ("script", "package"),
+    [
+        ("bin/shop", "shop"),
+        ("site-packages/shop/__main__.py", "shop"),
+        ("bin/uvicorn", "PACKAGE"),
+        ("bin/manage", "PACKAGE"),
+    ],
+)
+def test_the_installed_package_that_was_started_is_named(tmp_path: Path, script: str, package: str) -> None:
+    prefix = tmp_path / "site-packages"
+    for name in ("shop", "uvicorn"):
+        (prefix / name).mkdir(parents=True)
+    trace = TraceBuilder(prefixes=[f"{prefix}/"], argv=["python", str(tmp_path / script)])
+    trace.root()
+    for number in range(30):
+        trace.op("sql", "select ?", params=number)
+    checklist = build_checklist(read_traces([str(trace.write(tmp_path / "t"))]), TraceSettings())
+    assert [note.partition("trace it with ")[2] for note in checklist.notes] == [f"--app {package}"]

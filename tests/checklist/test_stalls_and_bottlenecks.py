@@ -115,15 +115,35 @@ def test_cold_imports_are_told_apart(tmp_path, app):
     assert (item.code, item.kind, item.severity) == ("APL507", "cold_import", "low")
 
 
-def test_imports_before_the_first_request_are_only_noted(tmp_path, app):
+def test_imports_and_libraries_before_the_first_request_are_only_noted(tmp_path, app):
     trace = TraceBuilder()
     trace.root("task", "Server.serve")
     trace.stall(300, app.frame("call", "work"), reason="import")
+    trace.stall(100, LIBRARY, site=0)
     trace.root("request", "GET /")
     trace.stall(200, app.frame("call", "work"), reason="import", root=2)
     checklist = build_checklist(read_traces([str(trace.write(tmp_path / "out.trace"))]), TraceSettings())
     assert [(item.kind, item.operations) for item in checklist.items] == [("cold_import", 1)]
-    assert "imports held an event loop for 0.30 s before the first request came" in checklist.notes
+    assert "imports and libraries held an event loop for 0.40 s before the first request came" in checklist.notes
+
+
+def test_imports_of_a_worker_that_no_request_reached_are_its_start(tmp_path, app):
+    busy, idle = TraceBuilder(pid=1), TraceBuilder(pid=2)
+    busy.root("request", "GET /")
+    idle.root("task", "Server.serve")
+    idle.stall(300, app.frame("call", "work"), reason="import")
+    files = [str(trace.write(tmp_path / name)) for trace, name in ((busy, "out.trace"), (idle, "out.trace.2.1"))]
+    assert build_checklist(read_traces(files), TraceSettings()).items == ()
+
+
+def test_a_cold_import_of_a_library_is_told_at_the_module_that_imports(tmp_path):
+    trace = TraceBuilder(prefixes=["/lib/"])
+    trace.root()
+    machinery = ("<frozen importlib._bootstrap>", 488, "_call_with_frames_removed")
+    trace.stall(300, machinery, ("/lib/server/auto.py", 13, "<module>"), machinery, reason="import", site=0)
+    (item,) = items_of(tmp_path, trace)
+    assert (item.path, item.line) == ("/lib/server/auto.py", 13)
+    assert [place.path for place in item.evidence[0].stack] == ["/lib/server/auto.py"]
 
 
 def test_comments_silence_stalls(tmp_path):

@@ -372,3 +372,31 @@ thread.join()
     returns = [number for number, line in enumerate(source, start=1) if line == "    return row"]
     told = [(each.function, each.line) for each in trace.of("sql")]
     assert told == list(zip(["waiting", "threaded"], returns))
+
+
+def test_applications_may_copy_scopes_and_write_them_into_logs(tmp_path: Path) -> None:
+    trace = run(
+        tmp_path,
+        """
+        import asyncio, copy, httpx, json, sqlite3
+        connection = sqlite3.connect(":memory:")
+
+        async def inner(scope, receive, send):
+            connection.execute("select 1")
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            await send({"type": "http.response.body", "body": b""})
+
+        async def app(scope, receive, send):
+            plain = {name: value for name, value in scope.items() if not isinstance(value, (bytes, list))}
+            assert json.loads(json.dumps(plain))["path"] == "/users"
+            transport = httpx.ASGITransport(inner)
+            await transport.app(copy.deepcopy(scope), receive, send)
+
+        async def main():
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://app") as client:
+                assert (await client.get("/users")).status_code == 200
+
+        asyncio.run(main())
+        """,
+    )
+    assert [each.root for each in trace.of("sql")] == ["request GET /users"]

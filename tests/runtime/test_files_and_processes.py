@@ -204,3 +204,16 @@ def test_named_operations(tmp_path: Path) -> None:
     assert fetched[0].duration > 9e6
     assert [each.line for each in trace.of("sql")] == [10, 10, 10, 27, 35]
     assert not trace.of("sleep")
+
+
+def test_instrumented_functions_are_pickled_by_name(tmp_path: Path) -> None:
+    run(
+        tmp_path,
+        """
+        import asyncio, functools, os, pickle, signal, sqlite3, subprocess, time
+        for function in (os.system, os.kill, os._exit, open, time.sleep, asyncio.sleep, sqlite3.connect, subprocess.run,
+                         signal.raise_signal):
+            assert pickle.loads(pickle.dumps(function)) is function, function
+        assert pickle.loads(pickle.dumps(functools.partial(open, __file__)))().readline()
+        """,
+    )

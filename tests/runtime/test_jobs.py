@@ -10,18 +10,7 @@ from pathlib import Path
 import pytest
 from runtime.recorded import run
 from runtime.serving import roots_of
-
-QUERY = """
-import asyncio, sqlite3
-from types import SimpleNamespace
-connection = sqlite3.connect(":memory:", check_same_thread=False)
-
-def query(value):
-    return connection.execute("select ?", (value,)).fetchone()[0]
-
-async def aquery(value):
-    return query(value)
-"""
+from runtime.stand_ins import QUERY, module
 
 WORKERS = {
     "apscheduler": (
@@ -239,7 +228,7 @@ async def main():
 def test_each_job_is_a_root(library: str, tmp_path: Path) -> None:
     modules, program, names = WORKERS[library]
     for name, source in modules.items():
-        _module(tmp_path, name, source)
+        module(tmp_path, name, source)
     trace = run(tmp_path, QUERY + program + "\nasyncio.run(main())\n")
     assert roots_of(trace, "job", "request", "websocket") == [(name, "ok") for name in names]
     assert [f"{each.root}" for each in trace.of("sql")] == names
@@ -257,7 +246,7 @@ class RpcMethodHandler(collections.namedtuple("_RpcMethodHandler", f"{FIELDS} {K
 
 
 def test_each_call_of_grpc_is_a_root(tmp_path: Path) -> None:
-    _module(tmp_path, "grpc/_utilities.py", GRPC)
+    module(tmp_path, "grpc/_utilities.py", GRPC)
     trace = run(
         tmp_path,
         QUERY
@@ -281,7 +270,19 @@ class Users:
             yield query(number)
 
     def Stream(self, request, context):
-        yield query(request)
+        for number in range(2):
+            yield query(number)
+
+    def Chat(self, requests, context):
+        for request in requests:
+            yield query(request)
+
+    async def Add(self, requests, context):
+        return sum([query(request) async for request in requests])
+
+async def sent():
+    for number in range(2):
+        yield number
 
 async def intercepted(request, context):
     return await find.unary_unary(request, context)
@@ -291,24 +292,29 @@ async def main():
     assert await find.unary_unary(2, None) == 2
     assert [each async for each in listing.unary_stream(None, None)] == [0, 1]
     assert await handler(unary_unary=intercepted).unary_unary(3, None) == 3
+    streams = [stream.unary_stream(None, None) for _ in range(2)]
+    assert [[next(each) for each in streams] for _ in range(2)] == [[0, 0], [1, 1]]
+    assert [next(each, None) for each in streams] == [None, None]
+    assert list(handler(stream_stream=users.Chat).stream_stream(iter([0, 1]), None)) == [0, 1]
+    assert await handler(stream_unary=users.Add).stream_unary(sent(), None) == 1
 
 users = Users()
 get, find, listing = handler(unary_unary=users.Get), handler(unary_unary=users.Find), handler(unary_stream=users.List)
 assert get.request_streaming is False and get.stream_unary is None
 assert inspect.iscoroutinefunction(find.unary_unary) and inspect.isasyncgenfunction(listing.unary_stream)
-assert inspect.isgeneratorfunction(handler(unary_stream=users.Stream).unary_stream)
+stream = handler(unary_stream=users.Stream)
+assert inspect.isgeneratorfunction(stream.unary_stream)
 asyncio.run(main())
 """,
     )
     names = ["RPC Users.Get", "RPC Users.Find", "RPC Users.List", "RPC intercepted"]
-    assert roots_of(trace, "request") == [(f"request {name}", "ok") for name in names]
-    assert [each.root for each in trace.of("sql")] == [f"request {names[index]}" for index in (0, 1, 2, 2, 3)]
-
-
-def _module(directory: Path, name: str, source: str) -> None:
-    """A module and the packages around it: without their `__init__` an installed one of the name would come first."""
-    path = directory / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(source, encoding="utf-8")
-    for package in Path(name).parents[:-1]:
-        (directory / package / "__init__.py").touch()
+    streams = ["RPC Users.Stream"] * 2 + ["RPC Users.Chat", "RPC Users.Add"]
+    assert roots_of(trace, "request") == [(f"request {name}", "ok") for name in names + streams]
+    operations = trace.of("sql")
+    assert [each.root for each in operations[:5]] == [f"request {names[index]}" for index in (0, 1, 2, 2, 3)]
+    assert [each.root for each in operations[5:9]] == ["request RPC Users.Stream"] * 4
+    first, second = operations[5].root_id, operations[6].root_id
+    assert [each.root_id for each in operations[5:9]] == [first, second] * 2
+    assert first != second
+    assert [each.root for each in operations[9:]] == ["websocket RPC Users.Chat"] * 2 + ["websocket RPC Users.Add"] * 2
+    assert len({each.root_id for each in operations[9:]}) == 4

@@ -5,6 +5,7 @@ A server opens the root for an application that is not known; frameworks take it
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, MutableMapping
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
 
 KEY = "agentperf.exchange"
-"""Where a request's `scope` keeps its exchange, so that applications inside of applications find it."""
+"""Where a request's `scope` keeps the number of its exchange, so that applications inside of applications find it.
+
+It is a plain number because applications copy scopes, and write them into logs.
+"""
+
+_exchanges: dict[int, Exchange | Skipped] = {}
+_next_number = itertools.count(1).__next__
 
 _ROOTS: dict[str, RootKind] = {"http": "request", "websocket": "websocket"}
 
@@ -50,7 +57,7 @@ class Messages:
 class Exchange:
     """A request or websocket that is being served."""
 
-    __slots__ = ("_instrument", "_messages", "_routes", "_scope", "_status", "_token", "root")
+    __slots__ = ("_instrument", "_messages", "_number", "_routes", "_scope", "_status", "_token", "root")
 
     def __init__(
         self, instrument: Instrument, scope: MutableMapping[str, Any], route: Route, root: Root, token: Any
@@ -63,7 +70,8 @@ class Exchange:
         self._status = 0
         self._messages = Messages(instrument.scopes) if scope["type"] == "websocket" else None
         root.entrance = self._entrance
-        scope[KEY] = self
+        self._number = scope[KEY] = _next_number()
+        _exchanges[self._number] = self
 
     def is_taken_over(self, route: Route, scope: Any) -> None:
         """A framework serves it, which leaves in `scope` what `route` reads."""
@@ -117,7 +125,8 @@ class Exchange:
             outcome = str(self._status)
         self.root.entrance = self._entrance_without_scope()
         self._instrument.scopes.end(self.root, self._token, outcome)
-        self._scope.pop(KEY, None)  # no cycle for the collector
+        self._scope.pop(KEY, None)
+        _exchanges.pop(self._number, None)
 
     def _entrance(self) -> CodeType | None:
         known = self._entrance_without_scope()
@@ -146,12 +155,13 @@ class Exchange:
 class Skipped:
     """A request of which nothing is recorded."""
 
-    __slots__ = ("_scope", "_token")
+    __slots__ = ("_number", "_scope", "_token")
 
     def __init__(self, scope: MutableMapping[str, Any], token: Any) -> None:
         self._scope = scope
         self._token = token
-        scope[KEY] = self
+        self._number = scope[KEY] = _next_number()
+        _exchanges[self._number] = self
 
     def is_taken_over(self, route: Route, scope: Any) -> None:
         """It does not matter who serves it."""
@@ -159,6 +169,7 @@ class Skipped:
     def end(self) -> None:
         """What follows in this context is not of the request."""
         self._scope.pop(KEY, None)
+        _exchanges.pop(self._number, None)
         try:
             current.reset(self._token)
         except (ValueError, RuntimeError):
@@ -194,7 +205,9 @@ def application(instrument: Instrument, route: Route = no_route, by_server: bool
 def _begin(instrument: Instrument, scope: Any, route: Route, by_server: bool) -> Exchange | Skipped | None:
     try:
         if KEY in scope:
-            scope[KEY].is_taken_over(route, scope)
+            outer = _exchanges.get(scope[KEY])
+            if outer is not None:
+                outer.is_taken_over(route, scope)
             return None
         kind = _ROOTS.get(scope["type"])
         if kind is None:

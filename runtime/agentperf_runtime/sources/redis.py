@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from agentperf_runtime.sources.calls import Call, Result, awaited, synchronous
+from agentperf_runtime.sources.messages import install_async_pubsub, install_pubsub
 
 if TYPE_CHECKING:
     from agentperf_runtime.tracer import Instrument
@@ -38,11 +39,13 @@ _NAMED_COMMANDS = 4
 def install(module: ModuleType, instrument: Instrument) -> None:
     """Instrument `redis.client`."""
     _install(_client(module), module.Pipeline, instrument, synchronous)
+    install_pubsub(module, instrument)
 
 
 def install_async(module: ModuleType, instrument: Instrument) -> None:
     """Instrument `redis.asyncio.client`."""
     _install(_client(module), module.Pipeline, instrument, awaited)
+    install_async_pubsub(module, instrument)
 
 
 def install_cluster(module: ModuleType, instrument: Instrument) -> None:

@@ -31,7 +31,7 @@ class Exchange:
         else:
             target = Target(environ["REQUEST_METHOD"], environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", ""))
             self.root, self._token = instrument.scopes.begin("request", target)
-        environ[KEY] = self.root
+        environ[KEY] = self.root.serial  # plain, since applications copy environments and write them into logs
         self.scope = scopes.current.get()
 
     def starting(self, start_response: Callable[..., Any]) -> Callable[..., Any]:

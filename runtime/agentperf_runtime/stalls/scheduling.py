@@ -56,7 +56,11 @@ class ThreadSchedule:
 
 
 class Schedules:
-    """The schedules of the threads in which loops run, kept open: a program may run a thousand loops one by one."""
+    """The schedules of the threads in which loops run, kept open: a program may run a thousand loops one by one.
+
+    What is open is for threads that live, since programs count their own descriptors: those of others are closed when
+    the next thread comes.
+    """
 
     def __init__(self) -> None:
         self._known: dict[int, ThreadSchedule] = {}
@@ -65,6 +69,8 @@ class Schedules:
         known = self._known.get(native_id)
         if known is not None:
             return known
+        for ended in [each for each, schedule in list(self._known.items()) if schedule.read() is None]:
+            self._known.pop(ended).close()
         if len(self._known) >= _KEPT_OPEN:
             self._known.pop(next(iter(self._known))).close()
         return self._known.setdefault(native_id, ThreadSchedule(native_id))

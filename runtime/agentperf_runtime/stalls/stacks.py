@@ -8,7 +8,7 @@ from opcode import opmap
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from agentperf_runtime.sites import function_of, line_in_template
+from agentperf_runtime.sites import function_of, line_in_template, path_in_template
 from agentperf_runtime.stalls.records import Frame
 
 _OWN = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -92,7 +92,8 @@ def _owner(frame: FrameType) -> CodeType:
 
 def frame_of(frame: FrameType) -> Frame:
     code = frame.f_code
-    return Frame(code.co_filename, line_of(frame), function_of(code))
+    path = path_in_template(code.co_filename, frame.f_lineno or code.co_firstlineno)
+    return Frame(path, line_of(frame), function_of(code))
 
 
 def line_of(frame: FrameType) -> int:
