@@ -1704,6 +1704,24 @@ def bare(session: Session, ids):
         statement = statement.where(Role.id.in_(ids))
     return [role.users for role in session.execute(statement).scalars().all()]  # expect APL203
 """,
+    "which branch is taken is for the arguments to tell": """
+### app.py
+from sqlalchemy.orm import Session
+from app.models import Handle
+class Replica:
+    def handle(self, session: Session, record=None):
+        if record is None:
+            found = read(session, self)
+        else:
+            found = record["handle"]
+        return found
+def read(session: Session, replica):
+    return session.get(Handle, replica.id)
+def all_of(session: Session, replicas: list[Replica]):
+    return [replica.handle(session) for replica in replicas]  # expect APL202
+def with_records(session: Session, replicas: list[Replica], records):
+    return [replica.handle(session, records[replica.id]) for replica in replicas]
+""",
 }
 
 _EXPECT = re.compile(r"#\s*expect\s+(?P<codes>APL\d+(?:\s+APL\d+)*)")

@@ -254,6 +254,8 @@ class Effects:
             return bool(flags & f.SOMETIMES)
         at = self._place(file, edge.use)
         around = [(arms, end) for arms, end in self._choices_of(file) if arms[0] <= at < end]
+        if around and is_guarded(edge, self.files):
+            around.remove(max(around))  # the arguments of each call tell which of these branches it takes
         if not around:
             return False
         queries = [self._place(file, each.use) for each in self.edges[edge.caller] if self._may_query(each)]
