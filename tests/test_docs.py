@@ -12,6 +12,7 @@ import pytest
 
 from agentperf_lint.cli import cli
 from agentperf_lint.config import load_config
+from agentperf_runtime.sources import SOURCES
 
 PAGES = sorted((Path(__file__).parent.parent / "docs").glob("*.md"))
 
@@ -74,3 +75,9 @@ def test_options_exist(name: str) -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for link in re.findall(r"\]\(([\w./-]+)[\w#-]*\)", page.read_text(encoding="utf-8")):
         assert (page.parent / link).exists(), link
+
+
+def test_every_library_that_is_traced_is_told() -> None:
+    told = (PAGES[0].parent / "tracing.md").read_text(encoding="utf-8").lower()
+    libraries = {module.partition(".")[0].strip("_").lower() for module in SOURCES}
+    assert {name for name in libraries if not re.search(rf"(?<![\w.]){name}(?!\w)", told)} == set()
