@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from agentperf_rules.catalogue.family import Family
+from agentperf_rules.catalogue.family import Family, by_advice
 
-cloud = Family("cloud", "high", loop=True, batch="the batch operation of the service")
+TOGETHER = "asyncio.gather with a limit, or an executor's map()"  # of calls of which none does the work of many
+cloud = Family("cloud", "high", loop=True, batch=TOGETHER)
 
 # -- AWS ----------------------------------------------------------------------------------------------
 
@@ -49,12 +50,40 @@ AWS_OPERATIONS = (
     " get_cost_and_usage change_resource_record_sets list_hosted_zones create_invalidation describe_db_instances"
     " describe_instance_information get_dashboard simulate_principal_policy"
 )
+# Operations that have one for many, from the services' API references.
+_TABLE_WRITES = "batch_write_item(), or the table's batch_writer()"
+AWS_BATCHES = {
+    "change_message_visibility": "change_message_visibility_batch()",
+    "delete_item": _TABLE_WRITES,
+    "delete_message": "delete_message_batch()",
+    "delete_object": "delete_objects()",
+    "describe_instances": "one call with all InstanceIds",
+    "detect_dominant_language": "batch_detect_dominant_language()",
+    "detect_entities": "batch_detect_entities()",
+    "detect_sentiment": "batch_detect_sentiment()",
+    "execute_statement": "batch_execute_statement()",
+    "get_item": "batch_get_item()",
+    "get_parameter": "get_parameters()",
+    "get_query_execution": "batch_get_query_execution()",
+    "get_secret_value": "batch_get_secret_value()",
+    "publish": "publish_batch()",
+    "put_events": "one call with up to ten entries",
+    "put_item": _TABLE_WRITES,
+    "put_log_events": "one call with many events",
+    "put_metric_data": "one call with many MetricData",
+    "put_record": "put_records(), for Firehose put_record_batch()",
+    "send_message": "send_message_batch()",
+    "send_templated_email": "send_bulk_templated_email()",
+}
 AWS_LOCAL = (
     "get_paginator get_waiter can_paginate close generate_presigned_url generate_presigned_post meta exceptions events"
     " add_client_error_handler register_event_handler"
 )
 AIOBOTO = "aioboto3"
 cloud.any_method("boto3.client()", AWS_OPERATIONS, exempt=AWS_LOCAL, use=AIOBOTO)
+for operation, many in AWS_BATCHES.items():
+    cloud.calls("boto3.client()", operation, use=AIOBOTO, batch=many)
+    cloud.awaited("aioboto3.client()", operation, batch=many)
 cloud.gives("boto3.client boto3.Session.client botocore.session.Session.create_client", "boto3.client()")
 cloud.subclass("botocore.client.BaseClient", "boto3.client()")
 cloud.gives("boto3.client().get_paginator", "botocore.paginate.Paginator")
@@ -96,15 +125,19 @@ cloud.calls(
 )
 cloud.calls(
     "google.cloud.storage.Bucket",
-    "get_blob list_blobs copy_blob delete_blob delete_blobs rename_blob exists create delete reload",
+    "list_blobs copy_blob delete_blobs rename_blob exists create delete reload",
     use="gcloud-aio-storage",
 )
 cloud.calls(
     "google.cloud.storage.Blob",
     "download_as_bytes download_as_string download_as_text download_to_file download_to_filename upload_from_file upload_from_filename"
-    " upload_from_string exists delete reload patch compose rewrite update make_public",
+    " upload_from_string reload patch compose rewrite update make_public",
     use="gcloud-aio-storage",
 )
+cloud.calls("google.cloud.storage.Bucket", "delete_blob", use="gcloud-aio-storage", batch="delete_blobs()")
+cloud.calls("google.cloud.storage.Blob", "delete", use="gcloud-aio-storage", batch="Bucket.delete_blobs()")
+cloud.calls("google.cloud.storage.Bucket", "get_blob", use="gcloud-aio-storage", batch="list_blobs()")
+cloud.calls("google.cloud.storage.Blob", "exists", use="gcloud-aio-storage", batch="list_blobs()")
 cloud.methods_give("google.cloud.storage.Client", "bucket get_bucket create_bucket lookup_bucket", "google.cloud.storage.Bucket")
 cloud.methods_give("google.cloud.storage.Bucket", "blob get_blob copy_blob rename_blob", "google.cloud.storage.Blob")
 cloud.methods_give("google.cloud.storage.Client", "from_service_account_json from_service_account_info create_anonymous_client", "google.cloud.storage.Client")
@@ -189,6 +222,16 @@ AZURE_BLOB = (
     "upload_blob download_blob delete_blob exists get_blob_properties set_blob_metadata start_copy_from_url create_container delete_container"
     " list_blobs list_containers create_snapshot set_blob_tags stage_block commit_block_list append_block"
 )
+_ALL_DOCUMENTS = "one call with all documents"
+AZURE_BATCHES = {
+    "azure.storage.blob": {"delete_blob": "ContainerClient.delete_blobs()"},
+    "azure.data.tables": dict.fromkeys(("create_entity", "upsert_entity", "update_entity", "delete_entity"), "submit_transaction()"),
+    "azure.search.documents": dict.fromkeys(("upload_documents", "merge_or_upload_documents", "delete_documents"), _ALL_DOCUMENTS),
+    "azure.servicebus": {"send_messages": "one call with a list, or a message batch"},
+    "azure.ai.textanalytics": dict.fromkeys(
+        ("analyze_sentiment", "recognize_entities", "recognize_pii_entities", "detect_language"), _ALL_DOCUMENTS
+    ),
+}
 for package, classes, methods in (
     ("azure.storage.blob", "BlobServiceClient ContainerClient BlobClient", AZURE_BLOB),
     ("azure.storage.queue", "QueueClient QueueServiceClient", "send_message receive_messages receive_message delete_message peek_messages create_queue"),
@@ -208,10 +251,12 @@ for package, classes, methods in (
     ("azure.appconfiguration", "AzureAppConfigurationClient", "get_configuration_setting set_configuration_setting"),
 ):  # fmt: skip
     for cls in classes.split():
-        cloud.calls(f"{package}.{cls}", methods, use=f"{package}.aio.{cls}")
         if cls.endswith("Credential"):
+            cloud.calls(f"{package}.{cls}", methods, use=f"{package}.aio.{cls}")
             continue
-        cloud.awaited(f"{package}.aio.{cls}", methods)
+        for batch, names in by_advice(methods, AZURE_BATCHES.get(package, {})).items():
+            cloud.calls(f"{package}.{cls}", names, use=f"{package}.aio.{cls}", batch=batch)
+            cloud.awaited(f"{package}.aio.{cls}", names, batch=batch)
         cloud.async_context(f"{package}.aio.{cls}")
 for flavour in ("azure.storage.blob", "azure.storage.blob.aio"):
     cloud.gives(f"{flavour}.BlobServiceClient.from_connection_string", f"{flavour}.BlobServiceClient")

@@ -7,13 +7,14 @@ mean anything else. Receivers are matched on their last segment, as written: `se
 
 from __future__ import annotations
 
-from agentperf_rules.catalogue.family import Family
+from agentperf_rules.catalogue.cloud import AWS_BATCHES, TOGETHER
+from agentperf_rules.catalogue.family import Family, by_advice
 
 database = Family("database", "high", loop=True, batch="one query with WHERE id = ANY(...) or a join")
 orm = Family("orm", "high", loop=True, batch="one query with an IN condition or a join")
 http = Family("http", "high", loop=True, batch="a bulk endpoint, or asyncio.gather with a limit")
 cache = Family("cache", "high", loop=True, batch="a pipeline, or one command for many keys")
-cloud = Family("cloud", "high", loop=True, batch="the batch operation of the service")
+cloud = Family("cloud", "high", loop=True, batch=TOGETHER)
 llm = Family("llm", "high", loop=True, batch="asyncio.gather with a limit")
 path = Family("path", "low")
 file = Family("file", "medium")
@@ -189,12 +190,20 @@ AWS_CLIENT = (
     rf"{WORD}(?:s3|dynamo|dynamodb|ddb|sqs|sns|ses|sts|ssm|ec2|ecs|kms|kinesis|lambda|bedrock|bedrock_runtime|secretsmanager|boto|boto3"
     r"|sagemaker|textract)(?:_client|_resource|_table|_runtime|client)?"
 )
-cloud.convention(AWS_CLIENT, AWS, blocking=True)
-cloud.convention(
+
+
+def _aws(receiver: str, operations: str, blocking: bool = False) -> None:
+    """Operations of an AWS client."""
+    for batch, names in by_advice(operations, AWS_BATCHES).items():
+        cloud.convention(receiver, names, batch=batch, blocking=blocking)
+
+
+_aws(AWS_CLIENT, AWS, blocking=True)
+_aws(
     AWS_CLIENT,
     "upload_file download_file send_message publish invoke converse send_email query scan get_parameter encrypt decrypt get_secret_value",
 )
-cloud.convention(rf"{WORD}(?:client|table|bucket|resource)", AWS)
+_aws(rf"{WORD}(?:client|table|bucket|resource)", AWS)
 cloud.convention(
     rf"{WORD}blob(?:\(\))?",
     "download_as_bytes download_as_string download_as_text download_to_filename download_to_file upload_from_string upload_from_filename"

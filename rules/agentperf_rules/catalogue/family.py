@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from agentperf_rules.catalogue.schema import Convention, Invoker, Kind, Offloader, Returns, Sink
@@ -216,6 +217,14 @@ class Family:
                 head,
             )
         )
+
+
+def by_advice(names: str, advice: Mapping[str, str]) -> dict[str, str]:
+    """`names` for rows of their own, by what `advice` has for them, "" for those of which it says nothing."""
+    rows: dict[str, list[str]] = {}
+    for name in names.split():
+        rows.setdefault(advice.get(name, ""), []).append(name)
+    return {batch: " ".join(each) for batch, each in rows.items()}
 
 
 def _each(owners: str, names: str) -> list[str]:

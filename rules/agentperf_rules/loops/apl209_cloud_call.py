@@ -10,7 +10,8 @@ class CloudCallInLoop(LoopRule):
     reported.
 
     ## Why is this bad?
-    Each is an HTTPS request; most services have an operation for many items, and most bill by the request.
+    Each is an HTTPS request, and most services bill by the request. Some have an operation for many items, which the
+    message names; the latencies of others add up, although they do not depend on each other.
 
     ## Example
     ```python
