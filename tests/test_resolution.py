@@ -1704,6 +1704,83 @@ def bare(session: Session, ids):
         statement = statement.where(Role.id.in_(ids))
     return [role.users for role in session.execute(statement).scalars().all()]  # expect APL203
 """,
+    "a throttled function asks once, however often it is called": """
+### app.py
+import requests
+from homeassistant.util import Throttle
+class Gateway:
+    @Throttle(60)
+    def update(self, sensor):
+        requests.get(f"http://gateway/{sensor}")
+    def refresh(self, sensor):
+        requests.get(f"http://gateway/{sensor}")
+def setup(gateway: Gateway, sensors):
+    for sensor in sensors:
+        gateway.update(sensor)
+    for sensor in sensors:
+        gateway.refresh(sensor)  # expect APL204
+async def once(gateway: Gateway, sensor):
+    gateway.update(sensor)  # expect APL102
+""",
+    "the object has an implementation of its own": """
+### app.py
+import asyncio, time
+class Base:
+    def chunk(self):
+        return self.completed()
+    def completed(self):
+        raise NotImplementedError
+class Async(Base):
+    async def next(self):
+        return self.chunk()
+    def completed(self):
+        asyncio.create_task(asyncio.sleep(1))
+class Sync(Base):
+    def completed(self):
+        time.sleep(1)
+class Slow(Base):
+    async def next(self):
+        return self.chunk()  # expect APL101
+    def completed(self):
+        time.sleep(2)
+async def f(some: Base, fast: Async, slow: Slow):
+    some.chunk()  # expect APL101
+    fast.chunk()
+    slow.chunk()  # expect APL101
+""",
+    "switches that must be given, and those of context managers": """
+### app.py
+import time
+from contextlib import contextmanager
+def log(text, *, is_async: bool):
+    if is_async:
+        return text
+    time.sleep(1)
+@contextmanager
+def beats(join: bool = True):
+    yield
+    if join:
+        time.sleep(1)
+def rows(slowly=False):
+    for number in range(3):
+        if slowly:
+            time.sleep(1)
+        yield number
+async def f(flag):
+    log("x", is_async=True)
+    log("x", is_async=False)  # expect APL101
+    log("x", is_async=flag)  # expect APL101
+    with beats(join=False):
+        pass
+    with beats(join=True):  # expect APL101
+        pass
+    with beats():  # expect APL101
+        pass
+    for row in rows():
+        pass
+    for row in rows(slowly=True):  # expect APL101
+        pass
+""",
     "which branch is taken is for the arguments to tell": """
 ### app.py
 from sqlalchemy.orm import Session

@@ -28,6 +28,7 @@ SEVERAL, MANY = 3, 6
 _IN_MEMORY = re.compile(r"Memory|Null|Noop|NoOp|Dummy|Fake|Mock|Local|AsyncQueue")
 _IN_PROCESS = ("sqlite3.", "duckdb.")  # databases
 _ENDS = (".commit", ".rollback", ".close")  # of a transaction
+_THROTTLES = frozenset({"Throttle", "throttle", "debounce", "rate_limited"})  # calls that come too soon do nothing
 _CACHES = frozenset({"lru_cache", "cache", "cached", "cachedmethod", "memoize", "alru_cache"})
 
 
@@ -172,7 +173,7 @@ class Effects:
         """The effect of the caller whose `edge` leads to a function with `effect`."""
         weaker = at_most(effect.confidence, edge.confidence)
         branches = effect.branches + self._branches(edge, family)
-        if self._is_far(effect, branches, family) or self._says_little(edge, effect):
+        if self._is_doubtful(edge, effect, branches, family):
             weaker = "possible"
         return Effect(effect.sink, effect.name, weaker, effect.depth + hops(edge, self.files), edge, effect, branches)
 
@@ -197,20 +198,70 @@ class Effects:
         return None if self._avoids(edge, effect) else self._behind(edge, effect, family)
 
     def _avoids(self, edge: Edge, effect: Effect) -> bool:
-        """Whether the arguments of the call keep it from the effect: each guard names one that must be None, or not."""
+        """Whether the call cannot have the effect.
+
+        Either the arguments keep it from that (each guard names one that must be None, or not), or it is what a class
+        does that the object is not of.
+        """
+        if self._is_overridden(edge, effect):
+            return True
+        return any(given is not None and given is not wanted for given, wanted in self._asked(edge, effect))
+
+    def _is_undecided(self, edge: Edge, effect: Effect, family: Family) -> bool:
+        """Whether it is up to variables that the call hands over if the effect is had, which may be rare in a loop."""
+        caller = self.files[edge.file]
+        if family != "loop" or "*" in caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]]:
+            return False
+        return any(given is None for given, _ in self._asked(edge, effect))
+
+    def _asked(self, edge: Edge, effect: Effect) -> Iterator[tuple[bool | None, bool]]:
+        """For each parameter on which the effect depends: whether the call gives it (None: unknown), and should."""
         file = self.files[effect.edge.file]
         guard = file.strings[file.uses[effect.edge.use * f.USE_STRIDE + 11]]
         if not guard or edge.callee != effect.edge.caller:
-            return False
+            return
         caller = self.files[edge.file]
         called = self._takes_arguments(caller, edge)
         if called < 0:
-            return False
+            return
         given = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]]
         params = [param.name for param in self.resolver.scope(called).params]
         if params[:1] in (["self"], ["cls"]):
             params = params[1:]
-        return any(_is_given(name.lstrip("!"), given, params) is (name[0] != "!") for name in guard.split("&"))
+        for name in guard.split("&"):
+            yield _is_given(name.lstrip("!"), given, params), name[0] == "!"
+
+    def _is_overridden(self, edge: Edge, effect: Effect) -> bool:
+        """Whether the effect is another class's implementation of a method than that of the object that is called."""
+        then = effect.edge
+        if then.confidence != "likely" or then.callee < 0 or edge.callee != then.caller or not self._is_on_self(then):
+            return False
+        name = self.resolver.scope(then.callee).name
+        file = self.files[edge.file]
+        use = file.use(edge.use)
+        if file.ops[use.ref] != f.CALL:
+            return False
+        receivers = [
+            value.receiver
+            for value in self.resolver.values(file, file.bases[use.ref])
+            if isinstance(value, Function) and value.key == edge.callee
+        ]
+        return bool(receivers) and all(
+            receiver >= 0 and self._has_another(receiver, name, then.callee) for receiver in receivers
+        )
+
+    def _is_on_self(self, edge: Edge) -> bool:
+        file = self.files[edge.file]
+        function = file.bases[file.use(edge.use).ref]
+        holder = file.bases[function]
+        return file.ops[function] == f.ATTR and file.ops[holder] == f.PARAM and file.text(holder) == "self"
+
+    def _has_another(self, cls: int, name: str, key: int) -> bool:
+        """Whether the method `name` of a class has a body, which is not that of the function `key`."""
+        found = [value for value in self.resolver.lookup(cls, name) if isinstance(value, Function)]
+        return any(not self.resolver.is_abstract(value.key) for value in found) and all(
+            value.key != key for value in found
+        )
 
     def _takes_arguments(self, file: LoadedFile, edge: Edge) -> int:
         """The function whose parameters the arguments at the edge are for, -1 where they are for none on its way.
@@ -218,12 +269,13 @@ class Effects:
         That is its callee, which may implement the method that is called or stand around the function.
         """
         use = file.use(edge.use)
-        if use.kind != f.USE_CALL:
+        is_call = use.kind == f.USE_CALL
+        if not is_call and file.ops[use.ref] != f.CALL:
             return -1
         name = self.resolver.scope(edge.callee).name
         for value in self.resolver.values(file, file.bases[use.ref]):
             if isinstance(value, Class):
-                return edge.callee
+                return edge.callee if is_call else -1  # what is entered or iterated over was given its arguments before
             if isinstance(value, Function) and edge.decorates:
                 return value.key
             if isinstance(value, Function) and self.resolver.scope(value.key).name == name:
@@ -236,8 +288,10 @@ class Effects:
         For a loop, what does not happen for every element is as good as far away.
         """
         flags = self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7]
-        cached = bool(flags & f.KEPT or self.resolver.decorator_names(edge.caller) & _CACHES)
+        decorators = self.resolver.decorator_names(edge.caller)
+        cached = bool(flags & f.KEPT or decorators & _CACHES)
         if family == "loop":
+            cached = cached or bool(decorators & _THROTTLES)
             return MAX_BRANCHES * (cached or self._happens_sometimes(edge) or self._is_left_to_itself(edge, flags))
         return int(bool(flags & f.CONDITIONAL)) + MAX_BRANCHES * cached
 
@@ -286,6 +340,14 @@ class Effects:
     def _may_query(self, edge: Edge) -> bool:
         return applies(edge, "loop") if edge.sink is not None else edge.callee in self._depths["loop"]
 
+    def _is_doubtful(self, edge: Edge, effect: Effect, branches: int, family: Family) -> bool:
+        """Whether the effect, behind so many `branches`, is only possible where `edge` calls what has it."""
+        return (
+            self._is_far(effect, branches, family)
+            or self._says_little(edge, effect)
+            or self._is_undecided(edge, effect, family)
+        )
+
     def _is_far(self, effect: Effect, branches: int, family: Family) -> bool:
         """Whether a call of a function with this effect says little about what happens at the caller."""
         if family == "loop" and effect.depth > 1 and effect.name.startswith(_IN_PROCESS):
@@ -322,7 +384,7 @@ class Effects:
     def weaker(self, edge: Edge, effect: Effect | None, effects: dict[int, Effect], family: Family) -> Confidence:
         if effect is None:
             return edge.confidence
-        if self._is_far(effect, effect.branches, family) or self._says_little(edge, effect):
+        if self._is_doubtful(edge, effect, effect.branches, family):
             return "possible"
         if any(self._is_exception(step, effects) for step in _edges_towards_sink(edge, effect)):
             return "possible"

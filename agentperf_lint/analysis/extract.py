@@ -1021,7 +1021,8 @@ class Extractor:
         terminal = self._iterated(ref)
         if terminal in ("range", "enumerate", "zip", "items", "values", "keys", "split"):
             return
-        self._use(f.USE_ITERATE, ref, node, f.AWAITED if is_async else 0, terminal, self._written(node))
+        passed = given(node) if type(node) is ast.Call else ""
+        self._use(f.USE_ITERATE, ref, node, f.AWAITED if is_async else 0, terminal, self._written(node), passed)
 
     def _loop(self, kind: int, node: Any, iterable_node: ast.expr | None, iterable: int) -> int:
         self.loops.extend(
@@ -1106,7 +1107,8 @@ class Extractor:
             if is_async and _LIMITER.search(self._written(expression)):
                 self.frame.scope.flags |= f.BOUNDED
             if ref and not is_async:
-                self._use(f.USE_ENTER, ref, expression, 0, self._iterated(ref), self._written(expression))
+                passed = given(expression) if type(expression) is ast.Call else ""
+                self._use(f.USE_ENTER, ref, expression, 0, self._iterated(ref), self._written(expression), passed)
             if item.optional_vars is not None:
                 self.assign(item.optional_vars, self.ref(f.AENTER if is_async else f.ENTER, ref) if ref else 0)
         return self.body(node.body)

@@ -68,17 +68,16 @@ def _is_modulo(node: ast.expr) -> bool:
 
 
 def switches(arguments: ast.arguments) -> dict[str, bool]:
-    """The parameters that are True or False by default."""
-    defaults = [*arguments.defaults, *arguments.kw_defaults]
-    if not defaults:
-        return NO_SWITCHES
+    """The parameters that are True or False by default, and those of type `bool` without one (False: never used)."""
     positional = [*arguments.posonlyargs, *arguments.args]
-    names = [*positional[len(positional) - len(arguments.defaults) :], *arguments.kwonlyargs]
-    return {
-        name.arg: default.value
-        for name, default in zip(names, defaults)
-        if type(default) is ast.Constant and type(default.value) is bool
-    }
+    defaults = [*[None] * (len(positional) - len(arguments.defaults)), *arguments.defaults, *arguments.kw_defaults]
+    found: dict[str, bool] = {}
+    for parameter, default in zip((*positional, *arguments.kwonlyargs), defaults):
+        if type(default) is ast.Constant and type(default.value) is bool:
+            found[parameter.arg] = default.value
+        elif default is None and type(parameter.annotation) is ast.Name and parameter.annotation.id == "bool":
+            found[parameter.arg] = False
+    return found or NO_SWITCHES
 
 
 def asks_whether_it_is_closed(test: ast.expr) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
     values: dict[bytes, Any] = {}  # noqa: RUF012  # one server at a time
+    subscribers: dict[bytes, list[_Handler]] = {}  # noqa: RUF012
 
 
 class _Handler(socketserver.StreamRequestHandler):
@@ -27,8 +28,16 @@ class _Handler(socketserver.StreamRequestHandler):
             self.wfile.write(self._queued(command))
             self.wfile.flush()
 
+    def finish(self) -> None:
+        for subscribers in self.server.subscribers.values():  # type: ignore[attr-defined]
+            if self in subscribers:
+                subscribers.remove(self)
+        super().finish()
+
     def _queued(self, command: list[bytes]) -> bytes:
         name = command[0].upper()
+        if name in (b"SUBSCRIBE", b"UNSUBSCRIBE"):
+            return b"".join(self._subscribed(name, channel) for channel in command[1:])
         if name == b"MULTI":
             self.queued = []
             return b"+OK\r\n"
@@ -41,10 +50,31 @@ class _Handler(socketserver.StreamRequestHandler):
         answer = self._answer(command)
         return self.encoded(answer)
 
+    def _subscribed(self, name: bytes, channel: bytes) -> bytes:
+        subscribers = self.server.subscribers.setdefault(channel, [])  # type: ignore[attr-defined]
+        if name == b"SUBSCRIBE":
+            subscribers.append(self)
+        elif self in subscribers:
+            subscribers.remove(self)
+        return self._pushed([name.lower(), channel, len(subscribers)])
+
+    def _pushed(self, parts: list[Any]) -> bytes:
+        encoded = self.encoded(parts)
+        return b">" + encoded[1:] if self.encoded is _encoded_3 else encoded
+
+    def _publish(self, channel: bytes, data: bytes) -> int:
+        subscribers = self.server.subscribers.get(channel, [])  # type: ignore[attr-defined]
+        for each in subscribers:
+            each.wfile.write(each._pushed([b"message", channel, data]))
+            each.wfile.flush()
+        return len(subscribers)
+
     def _answer(self, command: list[bytes]) -> Any:
         name, args, values = command[0].upper(), command[1:], self.server.values  # type: ignore[attr-defined]
         if name == b"GET":
             return values.get(args[0])
+        if name == b"PUBLISH":
+            return self._publish(args[0], args[1])
         if name == b"MGET":
             return [values.get(key) for key in args]
         if name in (b"SET", b"MSET"):
