@@ -1704,6 +1704,17 @@ def bare(session: Session, ids):
         statement = statement.where(Role.id.in_(ids))
     return [role.users for role in session.execute(statement).scalars().all()]  # expect APL203
 """,
+    "nobody waits before a server serves": """
+### app.py
+import contextlib, time
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    time.sleep(1)
+    await prepare(app)
+    yield
+async def prepare(app):
+    time.sleep(1)  # expect APL101
+""",
     "a throttled function asks once, however often it is called": """
 ### app.py
 import requests

@@ -56,8 +56,9 @@ class Suspects:
                 rank = by_gravity(self.effects.weaker(edge, effect, effects, "blocking"), sink.severity)
                 if edge.use not in best or rank < best[edge.use][0]:
                     best[edge.use] = (rank, edge, effect)
+            nobody_waits = bool(scope.flags & f.GENERATOR) and "lifespan" in scope.name  # before and after it serves
             for (possible, _), edge, effect in best.values():
-                self._suspect(edge, effect, "", weak=bool(possible))
+                self._suspect(edge, effect, "", weak=bool(possible) or nobody_waits)
 
     def _is_the_quick_way(self, edge: Edge) -> bool:
         """Whether another branch of the function hands the very same call to a thread: this one was left on purpose."""
