@@ -100,6 +100,27 @@ def _flag(call: cst.Call, name: str) -> cst.BaseExpression | None:
     return argument(call, position, "blocking") or argument(call, position, "block")
 
 
+def is_given_done(shape: Shape) -> bool:
+    """Whether a call is given a future that was seen to be done, or was awaited: what is awaited does not block."""
+    call = shape.node
+    if not isinstance(call, cst.Call) or shape.function is None:
+        return False
+    given = {dotted(arg.value) for arg in call.args} - {""}
+    return any(not given.isdisjoint(_waited_for(node)) for node in _before(shape.function.body, call))
+
+
+def _waited_for(node: cst.CSTNode) -> Iterator[str]:
+    """What `node` waits for or asks whether it is done: `await f`, `await wait_for(shield(f), 1)`, `f.done()`."""
+    if isinstance(node, cst.Await):
+        yield dotted(node.expression)
+    if not isinstance(node, cst.Call):
+        return
+    if last_name(node.func) in _WAITED:
+        yield from (dotted(arg.value) for arg in node.args[:1])
+    elif isinstance(node.func, cst.Attribute) and node.func.attr.value in {"done", "cancelled"}:
+        yield dotted(node.func.value)
+
+
 def _is_known_done(call: cst.Call, shape: Shape) -> bool:
     """Whether the future was seen to be done: a test of `done()`, a wait for it, or its own callback."""
     if not isinstance(call.func, cst.Attribute):

@@ -75,6 +75,21 @@ async def count(items: list):
         items.append(1)
     await asyncio.sleep(1)
 """,
+        """\
+import asyncio
+from concurrent.futures import Future
+
+def outcome(future: Future):
+    return future.result()
+
+async def look_up(lookup: Future, other: Future):
+    if lookup.done():
+        return outcome(lookup)
+    try:
+        return await asyncio.wait_for(asyncio.shield(other), 1)
+    except OSError:
+        return outcome(other)
+""",
     )
     invalid = (
         """\
@@ -92,18 +107,30 @@ async def total(pool: ThreadPoolExecutor, numbers):
     future = pool.submit(sum, numbers)
     return future.result()  # expect
 """,
+        """\
+from concurrent.futures import Future
+
+def outcome(future: Future):
+    return future.result()
+
+async def look_up(lookup: Future, other: Future):
+    if not lookup.done():
+        return outcome(other)  # expect
+""",
     )
 
     def reads(self, suspect: Suspect) -> Needs:
         if len(suspect.chain) > 1:
-            return "place"
+            return "function" if _is_future(suspect) else "place"
         called = callee(suspect.call)
         entered = _is_lock(suspect) and not called.endswith("acquire")
         return "function" if entered or called.endswith((".result", ".exception", ".get")) else "statement"
 
     def judge(self, suspect: Suspect, shape: Shape) -> Confidence | None:
         if len(suspect.chain) > 1:
-            return None if _is_lock(suspect) else suspect.confidence  # a helper gives its lock back before it returns
+            if _is_lock(suspect):
+                return None  # a helper gives its lock back before it returns
+            return None if _is_future(suspect) and _is_given_done(shape) else suspect.confidence
         if shape.node is None:
             return suspect.confidence
         from agentperf_rules.calls import holds_across_await, waits
@@ -116,3 +143,16 @@ async def total(pool: ThreadPoolExecutor, numbers):
 def _is_lock(suspect: Suspect) -> bool:
     """Whether the sink takes a lock, as against waiting for a value."""
     return not _LOCKS.isdisjoint(suspect.sink.split("."))
+
+
+def _is_future(suspect: Suspect) -> bool:
+    return suspect.sink.endswith((".result", ".exception"))
+
+
+def _is_given_done(shape: Shape) -> bool:
+    """Whether the helper is given a future that is known to be done, or that is awaited and so blocks nothing."""
+    if shape.node is None:
+        return False
+    from agentperf_rules.calls import is_given_done
+
+    return is_given_done(shape)
