@@ -1189,3 +1189,167 @@ def test_one_by_one_after_a_pipeline_has_failed_is_no_finding() -> None:
                     await redis.get(key)
         """
     assert loop_confidence(source, "redis.get(key)", kind="cache") is None
+
+
+def test_few_elements_that_were_counted_are_a_handful() -> None:
+    source = """
+        def f(client, urls, rows, more):
+            if len(urls) <= 1:
+                found = list(map(client.get, urls))
+            if not (2 < len(rows) or more):
+                for row in rows:
+                    client.get(row)
+            if len(more) > 3 or rows:
+                for x in more:
+                    client.get(x)
+            else:
+                for y in more:
+                    client.get(y)
+        """
+    assert loop_confidence(source, "map(client.get, urls)", kind="http") is None
+    assert loop_confidence(source, "client.get(row)", kind="http") is None
+    assert loop_confidence(source, "client.get(x)", kind="http") == "definite"
+    assert loop_confidence(source, "client.get(y)", kind="http") is None
+
+
+def test_counts_that_say_nothing_about_the_loop_are_no_bound() -> None:
+    source = """
+        def f(db, xs, ys, zs):
+            if len(xs) <= 1:
+                xs = load()
+                for x in xs:
+                    db.get(x)
+                for y in ys:
+                    db.get(y)
+            if len(zs) >= 1 and len(ys) != 0:
+                for z in zs:
+                    db.get(z)
+            if len(zs) <= 5000:
+                for id in zs:
+                    db.get(id)
+        """
+    for call in ("db.get(x)", "db.get(y)", "db.get(z)", "db.get(id)"):
+        assert loop_confidence(source, call) == "definite"
+
+
+def test_steps_that_are_kept_in_a_variable_hand_out_batches() -> None:
+    source = """
+        def f(client, texts, size, shown):
+            if shown:
+                steps = tqdm(range(0, len(texts), size))
+            else:
+                steps = range(0, len(texts), size)
+            for i in steps:
+                client.post(texts[i : i + size])
+            parts = [texts[i : i + size] for i in range(0, len(texts), size)]
+            for p in parts:
+                client.post(p)
+            if shown:
+                each = range(0, len(texts), size)
+            else:
+                each = range(len(texts))
+            for n in each:
+                client.post(texts[n])
+        """
+    assert loop_confidence(source, "client.post(texts[i : i + size])", kind="http", through=True) is None
+    assert loop_confidence(source, "client.post(p)", kind="http") is None
+    assert loop_confidence(source, "client.post(texts[n])", kind="http") == "definite"
+
+
+def test_a_lock_of_the_element_is_taken_one_by_one() -> None:
+    source = """
+        async def f(self, redis, ids):
+            for id in ids:
+                async with self.lock(id):
+                    await redis.get(id)
+            for x in ids:
+                mutex = self.locks[x]
+                with mutex:
+                    redis.delete(x)
+            async with self.lock(ids):
+                for y in ids:
+                    await redis.get(y)
+            for z in ids:
+                async with self.lock:
+                    await redis.get(z)
+        """
+    assert loop_confidence(source, "redis.get(id)", kind="cache") is None
+    assert loop_confidence(source, "redis.delete(x)", kind="cache") is None
+    assert loop_confidence(source, "redis.get(y)", kind="cache") == "definite"
+    assert loop_confidence(source, "redis.get(z)", kind="cache") == "definite"
+
+
+def test_writes_that_are_limited_and_go_on_until_nothing_is_left_are_batches() -> None:
+    source = """
+        def f(connection, queues):
+            for queue in queues:
+                while True:
+                    done = connection.execute(text("DELETE FROM runs WHERE queue = :q LIMIT :size").params(q=queue.id))
+                    if not done.rowcount:
+                        break
+            for queue in queues:
+                connection.execute(text("DELETE FROM runs WHERE queue = :q LIMIT 1"), {"q": queue.id})
+        """
+    limited = 'connection.execute(text("DELETE FROM runs WHERE queue = :q LIMIT :size").params(q=queue.id))'
+    one = 'connection.execute(text("DELETE FROM runs WHERE queue = :q LIMIT 1"), {"q": queue.id})'
+    assert loop_confidence(source, limited) is None
+    assert loop_confidence(source, one) == "definite"
+
+
+def test_commands_of_a_cluster_take_one_key_each() -> None:
+    source = """
+        async def f(self, redis, keys):
+            if isinstance(self.redis, RedisClusterCache):
+                await asyncio.gather(*[redis.get(key) for key in keys])
+            else:
+                await asyncio.gather(*[redis.get(k) for k in keys])
+            if self.is_cluster and keys:
+                for x in keys:
+                    await redis.get(x)
+            if not self.is_cluster:
+                for y in keys:
+                    await redis.get(y)
+        """
+    assert loop_confidence(source, "redis.get(key)", kind="cache") is None
+    assert loop_confidence(source, "redis.get(k)", kind="cache") == "definite"
+    assert loop_confidence(source, "redis.get(x)", kind="cache") is None
+    assert loop_confidence(source, "redis.get(y)", kind="cache") == "definite"
+
+
+def test_a_few_that_were_asked_for_may_be_started_together() -> None:
+    source = """
+        async def f(db, session, claim):
+            for timer in await claim(limit=10):
+                asyncio.create_task(db.get(timer))
+            rows = await session.scalars(select(Row).limit(8))
+            await asyncio.gather(*(db.get(row) for row in rows))
+            await asyncio.gather(*(db.get(y) for y in await claim(limit=1000)))
+            for x in await claim(limit=10):
+                await db.get(x)
+        """
+    assert loop_confidence(source, "db.get(timer)") is None
+    assert loop_confidence(source, "db.get(row)") is None
+    assert loop_confidence(source, "db.get(y)") is not None
+    assert loop_confidence(source, "db.get(x)") == "definite"
+
+
+def test_statements_about_a_label_or_table_are_others_each_time() -> None:
+    source = """
+        def f(graph, nodes, users):
+            for node in nodes:
+                graph.query(f"MATCH (n:`{node.label}`) RETURN count(n)")
+            for node in nodes:
+                cypher = count_cypher(node["name"], 5)
+                graph.query(cypher)
+            for user in users:
+                graph.query(f"MATCH (n:User {{id: '{user.id}'}}) RETURN n")
+            for user in users:
+                by_id = user_sql(user.id)
+                graph.query(by_id)
+        """
+    label = 'graph.query(f"MATCH (n:`{node.label}`) RETURN count(n)")'
+    user = "graph.query(f\"MATCH (n:User {{id: '{user.id}'}}) RETURN n\")"
+    assert loop_confidence(source, label, through=True) is None
+    assert loop_confidence(source, "graph.query(cypher)", through=True) is None
+    assert loop_confidence(source, user, through=True) == "definite"
+    assert loop_confidence(source, "graph.query(by_id)", through=True) == "definite"

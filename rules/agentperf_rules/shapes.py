@@ -17,6 +17,7 @@ import libcst as cst
 
 from agentperf_rules.base import Shape, at_most
 from agentperf_rules.blocks import Binding, block_of
+from agentperf_rules.branches import conditions, most_elements
 from agentperf_rules.model import Confidence, Suspect
 from agentperf_rules.syntax import (
     argument,
@@ -113,6 +114,7 @@ _LIMITERS = frozenset({"limiter", "throttle", "throttler", "ratelimit", "ratelim
 _SEMAPHORES = frozenset({"semaphore", "sem", "limiter", "limit", "throttle"})
 _LIMITED = _SEMAPHORES | {"bounded", "concurrency", "concurrent", "limited", "throttled"}
 _TEST_CASES = frozenset({"subTest", "subtest"})  # `with self.subTest(case):`
+_LOCKS = frozenset({"lock", "locked", "mutex"})
 _BUFFERS = frozenset({"pipe", "pipeline", "batch", "bulk", "batcher"})
 _FACTORIES = frozenset(
     {
@@ -125,9 +127,18 @@ _BULK = re.compile(
 _DDL = re.compile(
     r"\s*(create|alter|drop|pragma|set|vacuum|analyze|truncate|grant|revoke|attach|detach|reindex|use)\b", re.IGNORECASE
 )
+_WRITES_PIECE = re.compile(r"\s*(update|delete)\b.*\blimit\s+(?!1\b)\S", re.IGNORECASE | re.DOTALL)
 _BEFORE_IDENTIFIER = re.compile(
     r"\b(from|into|update|table|join|index|view|exists|schema|database|pragma)\s+[\"'`\[]?$", re.IGNORECASE
 )
+_QUERIES = re.compile(
+    r"\s*(select|insert|update|delete|merge|replace|with|match|optional|create|call|show|describe|explain)\b",
+    re.IGNORECASE,
+)
+_CYPHER = re.compile(r"\b(match|merge|create)\s+(\w+\s*=\s*)?\(", re.IGNORECASE)
+_BEFORE_LABEL = re.compile(r"[(\[]\s*\w*\s*:\s*`?$")  # `(n:Person)`, `[r:KNOWS]`
+_STATEMENT_TEXTS = frozenset({"cypher", "sql", "ddl", "statement", "stmt"})
+_KINDS = frozenset({"name", "label", "table", "table_name"})  # what says which table or label an element is
 _ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update", "delete", "count"})
 _CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
 _DESCRIBES = frozenset(
@@ -140,6 +151,7 @@ _OF_CLASSES = frozenset(
     {"objects", "_default_manager", "_base_manager", "__name__", "__qualname__", "__table__", "__tablename__"}
 )
 _SQL_WRAPPERS = frozenset({"text", "SQL", "format"})
+_SQL_PARAMETERS = frozenset({"params", "bindparams"})
 _RUNS = frozenset({"execute", "executescript", "exec", "scalars", "scalar", "run"})
 _RUN_STATEMENTS = frozenset(
     {"exec_driver_sql", "execute_cypher", "execute_query", "execute_sql", "execute_statement", "run_query", "run_sql"}
@@ -185,7 +197,10 @@ def loop_verdict(suspect: Suspect, shape: Shape) -> Verdict:
         return Verdict(None, "started together, which is how to do it")
     reason = "no loop"
     for depth, loop in enumerate(loops):
-        verdict = LoopJudge(suspect, shape, path, loop, inner=depth == 0).verdict()
+        judge = LoopJudge(suspect, shape, path, loop, inner=depth == 0)
+        verdict = judge.verdict()
+        if fan_out and verdict.limit is not None and judge.is_limited():
+            verdict = Verdict(None, "neutral: as many together as were asked for")
         if verdict.limit is not None:
             # What is far from its query is started side by side for other reasons; caches have layers of their own.
             whole_tasks = suspect.sink_kind != "cache" and len(suspect.chain) > _LONGEST_FAN_OUT
@@ -353,12 +368,24 @@ class LoopJudge:
             return Verdict(None, f"neutral: {neutral}")
         return self._positive()
 
+    def is_limited(self) -> bool:
+        """Whether the elements were asked for by their number, a small one: `claim(limit=10)`, `query.limit(10)`."""
+        asked = [link for part in _parts(self._resolved(self.loop.iterable)) for link in _chain(part)]
+        calls = [link for link in asked if isinstance(link, cst.Call)]
+        statements = [statement for call in calls if (statement := argument(call, 0)) and last_name(call) in _RUNS]
+        built = [link for statement in statements for link in _chain(statement) if isinstance(link, cst.Call)]
+        return any(_asks_for_few(call) for call in (*calls, *built))
+
     # What the loop hands out
 
     def _neutral_reason(self) -> str:
         iterable = self._resolved(self.loop.iterable)
         if is_handful(iterable) or is_handful(self.loop.iterable) or self._is_one_of_handfuls():
             return "a fixed handful"
+        if self._is_over_few():
+            return "a handful, which was counted"
+        if self._is_in_steps():
+            return "batches"
         if self.loop.targets & _OF_A_MODEL:
             return "the fields of a model"
         for part in _parts(self.loop.iterable):
@@ -447,6 +474,12 @@ class LoopJudge:
             return "another server each time"
         if self._runs_another_statement():
             return "another statement each time"
+        if self._takes_lock_of_element():
+            return "a lock of its own each time"
+        if self._writes_piece():
+            return "as many rows at a time as a limit says"
+        if self._is_for_cluster():
+            return "a cluster, in which keys do not share a server"
         if self._is_fallback():
             return "a way out after the batch has failed"
         if any(last_name(item) in _TEST_CASES for item in self.block.entered):
@@ -465,6 +498,34 @@ class LoopJudge:
         if any(name.lower().rpartition("_")[2] == "batch" for name in names):
             return True
         return last_name(self.node.func) in _RUNS and isinstance(argument(self.node, 1), cst.ListComp)
+
+    def _takes_lock_of_element(self) -> bool:
+        """`with locks[key]:` or `async with self.lock(key):` in the loop: what it guards cannot be done for all."""
+        tainted = self._tainted(self.loop.targets)
+        entered = (
+            _unwrapped(item.item) for above in self.inside if isinstance(above, cst.With) for item in above.items
+        )
+        for lock in entered:
+            made = self._origin(lock) or lock
+            if not (words(last_name(lock)) | words(last_name(made))) & _LOCKS:
+                continue
+            if self._comes_from_element(made, tainted, 4) or _argument_names_in_chain(made) & tainted:
+                return True
+        return False
+
+    def _writes_piece(self) -> bool:
+        """`UPDATE ... LIMIT :size`, again and again until nothing is left."""
+        if not self.is_direct or not isinstance(self.node, cst.Call):
+            return False
+        again = any(isinstance(above, cst.While) for above in self.inside)
+        return again and _WRITES_PIECE.match(text_of(self._statement())) is not None
+
+    def _is_for_cluster(self) -> bool:
+        """`if is_cluster:` around the loop: a command for many keys wants them on one server, as a pipeline does."""
+        if self.suspect.sink_kind != "cache":
+            return False
+        above = self.path[self.path.index(self.loop.node) :]
+        return any(holds and _asks_for_cluster(test) for test, holds in conditions(above))
 
     def _is_fallback(self) -> bool:
         """Whether the loop runs only after one call with all that it is over was tried and failed.
@@ -586,6 +647,8 @@ class LoopJudge:
                 return True
         if self._is_over_classes():
             return True
+        if self._runs_statement_about_element(tainted):
+            return True
         if not self.is_direct and last_name(self.node) not in _RUNS | _RUN_STATEMENTS:
             return False
         if self._runs_statement_of_element():
@@ -603,6 +666,18 @@ class LoopJudge:
             return False
         root = root_of(first)
         return isinstance(root, cst.Name) and root.value in self.loop.targets
+
+    def _runs_statement_about_element(self, tainted: frozenset[str]) -> bool:
+        """Whether the statement's text has the element's name where a table or a label stands, as far as one sees."""
+        statement = self._statement()
+        if isinstance(statement, (cst.FormattedString, cst.ConcatenatedString)):
+            return bool(_QUERIES.match(text_of(statement))) and _names_identifier(statement, tainted)
+        if not isinstance(statement, cst.Call):
+            return False
+        assert isinstance(self.node, cst.Call)
+        said = words(last_name(statement.func)) | words(last_name(argument(self.node, 0)))
+        named = (arg.value for arg in statement.args if names_in(arg.value) & tainted)
+        return bool(said & _STATEMENT_TEXTS) and any(_member(value) in _KINDS for value in named)
 
     def _is_over_classes(self) -> bool:
         """Whether each element is a class, which stands for a table: `model.objects`, `model.__tablename__`."""
@@ -627,7 +702,10 @@ class LoopJudge:
         first: cst.CSTNode | None = argument(self.node, 0)
         if isinstance(first, cst.Name):
             first = self._origin(first)
-        while isinstance(first, cst.Call) and last_name(first.func) in _SQL_WRAPPERS:
+        while isinstance(first, cst.Call) and last_name(first.func) in _SQL_WRAPPERS | _SQL_PARAMETERS:
+            if last_name(first.func) in _SQL_PARAMETERS:
+                first = first.func.value if isinstance(first.func, cst.Attribute) else None
+                continue
             first = (
                 first.func.value
                 if isinstance(first.func, cst.Attribute) and text_of(first.func.value)
@@ -825,16 +903,42 @@ class LoopJudge:
 
     def _is_one_of_handfuls(self) -> bool:
         """Whether a variable is bound to one written-out handful or another, and never changed."""
-        name = self.loop.iterable
-        if not isinstance(name, cst.Name) or name.value in self._parameters():
-            return False
-        found = [binding for binding in self._in_function() if name.value in binding.names]
-        return len(found) > 1 and all(
-            isinstance(binding.value, (cst.List, cst.Tuple, cst.Set))
-            and is_handful(binding.value)
-            and not binding.changes
-            for binding in found
+        values = self._choices(self.loop.iterable)
+        return len(values) > 1 and all(
+            isinstance(value, (cst.List, cst.Tuple, cst.Set)) and is_handful(value) for value in values
         )
+
+    def _choices(self, name: cst.CSTNode) -> list[cst.CSTNode]:
+        """The values that a variable of the function may have; none where it is changed, or is a parameter."""
+        if not isinstance(name, cst.Name) or name.value in self._parameters():
+            return []
+        found = [binding for binding in self._in_function() if name.value in binding.names]
+        if any(binding.changes or binding.names != {name.value} for binding in found):
+            return []
+        return [binding.value for binding in found]
+
+    def _is_in_steps(self) -> bool:
+        """Whether a variable holds the starts of slices, or the slices: `steps = range(0, len(xs), 100)`."""
+        values = self._choices(self.loop.iterable)
+        return bool(values) and all(any(_is_in_steps(part) for part in _parts(value)) for value in values)
+
+    def _is_over_few(self) -> bool:
+        """Whether a test has found few elements: `if len(xs) <= 3:` around the loop."""
+        whole = frozenset(dotted(part) for part in _parts(self.loop.iterable)) - {""}
+        for test, holds in conditions(self.path[self.path.index(self.loop.node) :]):
+            most = most_elements(test, whole, holds)
+            if most is not None and most <= _HANDFUL and not self._is_bound_between(whole, test):
+                return True
+        return False
+
+    def _is_bound_between(self, names: frozenset[str], test: cst.CSTNode) -> bool:
+        """Whether one of `names` gets another value or more elements after `test` and before the loop."""
+        if self.shape.function is None:
+            return False
+        block = block_of(self.shape.function.body)
+        first, last = block.order.get(id(test), 0), block.order.get(id(self.loop.node), 0)
+        bound = (binding.names for binding in block.bindings if first < binding.at < last)
+        return any(not each.isdisjoint(name.partition(".")[0] for name in names) for each in bound)
 
     def _target_words(self) -> frozenset[str]:
         return frozenset().union(*(words(name) for name in self.loop.targets), frozenset())
@@ -884,6 +988,11 @@ def _is_handful_call(call: cst.Call) -> bool:
     if name == "zip":
         return any(is_handful(arg.value) for arg in call.args)
     return name in _PASS_THROUGH and bool(call.args) and is_handful(call.args[0].value)
+
+
+def _asks_for_few(call: cst.Call) -> bool:
+    limit = argument(call, 0) if last_name(call.func) == "limit" else argument(call, len(call.args), "limit")
+    return 0 < (integer(limit) or 0) <= _HANDFUL
 
 
 def _is_short(count: cst.CSTNode | None) -> bool:
@@ -940,6 +1049,18 @@ def _hands_out_batches(iterable: cst.CSTNode) -> bool:
     if isinstance(iterable, cst.Call):
         return bool(words(name) & (_BATCH | {"paginate", "paginator"})) or "chunk" in name.lower()
     return name.lower().rpartition("_")[2] in _PLURAL_BATCHES  # `for id in chunk` hands out elements
+
+
+def _is_in_steps(iterable: cst.CSTNode) -> bool:
+    """`range(0, len(xs), 100)`, or a comprehension of slices over it."""
+    if isinstance(iterable, (cst.ListComp, cst.GeneratorExp)):
+        element = iterable.elt
+        slices = isinstance(element, cst.Subscript) and isinstance(element.slice[0].slice, cst.Slice)
+        return slices and _is_in_steps(iterable.for_in.iter)
+    if not isinstance(iterable, cst.Call) or last_name(iterable.func) != "range":
+        return False
+    step = argument(iterable, 2)
+    return step is not None and integer(step) != 1 and not isinstance(step, cst.UnaryOperation)
 
 
 def _hands_out_attempts(iterable: cst.CSTNode) -> bool:
@@ -1012,18 +1133,29 @@ def _names_statement(name: str) -> bool:
 
 
 def _names_identifier(statement: cst.CSTNode | None, tainted: frozenset[str]) -> bool:
-    """Whether an f-string puts an element where SQL wants the name of a table."""
+    """Whether an f-string puts an element where SQL wants the name of a table, or Cypher a label."""
     if not isinstance(statement, cst.FormattedString):
         if isinstance(statement, cst.ConcatenatedString):
             return _names_identifier(statement.left, tainted) or _names_identifier(statement.right, tainted)
         return False
-    before = ""
+    before = text = ""
     for part in statement.parts:
         if isinstance(part, cst.FormattedStringText):
             before = part.value
-        elif _BEFORE_IDENTIFIER.search(before) and names_in(part) & tainted:
+            text += part.value
+        elif not names_in(part) & tainted:
+            continue
+        elif _BEFORE_IDENTIFIER.search(before) or (_CYPHER.search(text) and _BEFORE_LABEL.search(before)):
             return True
     return False
+
+
+def _member(value: cst.CSTNode) -> str:
+    """The last attribute or key that `value` reads: `name` for `table.name` and `table["name"]`."""
+    if isinstance(value, cst.Subscript) and len(value.slice) == 1:
+        element = value.slice[0].slice
+        return text_of(element.value) if isinstance(element, cst.Index) else ""
+    return value.attr.value if isinstance(value, cst.Attribute) else ""
 
 
 def _asks_for_value(test: cst.CSTNode, names: frozenset[str]) -> bool:
@@ -1037,6 +1169,17 @@ def _asks_for_value(test: cst.CSTNode, names: frozenset[str]) -> bool:
     is_literal = isinstance(part.comparator, (cst.SimpleString, cst.Integer))
     is_named = isinstance(test.left, cst.Name) and test.left.value in names
     return is_named and is_literal and isinstance(part.operator, cst.Equal)
+
+
+def _asks_for_cluster(test: cst.CSTNode) -> bool:
+    """`self.is_cluster`, `isinstance(client, RedisCluster)`, alone or as a part of an `and`."""
+    if isinstance(test, cst.BooleanOperation):
+        both = isinstance(test.operator, cst.And)
+        return both and (_asks_for_cluster(test.left) or _asks_for_cluster(test.right))
+    if isinstance(test, cst.Call) and last_name(test.func) == "isinstance":
+        kind = argument(test, 1)
+        return "cluster" in words(last_name(kind))
+    return isinstance(test, (cst.Name, cst.Attribute, cst.Call)) and "cluster" in words(last_name(test))
 
 
 def _asks_for_absence(test: cst.CSTNode) -> bool:
