@@ -1353,3 +1353,19 @@ def test_statements_about_a_label_or_table_are_others_each_time() -> None:
     assert loop_confidence(source, "graph.query(cypher)", through=True) is None
     assert loop_confidence(source, user, through=True) == "definite"
     assert loop_confidence(source, "graph.query(by_id)", through=True) == "definite"
+
+
+def test_one_by_one_what_went_wrong_is_possible() -> None:
+    source = """
+        def f(db, counters, edit_conflicts, failed):
+            inconsistent = tuple(c for c in counters if not c.ok)
+            for c in inconsistent:
+                db.get(c)
+            for id in edit_conflicts:
+                db.get(id)
+            for x in failed:
+                db.get(x)
+        """
+    assert loop_confidence(source, "db.get(c)") == "possible"
+    assert loop_confidence(source, "db.get(id)") == "possible"
+    assert loop_confidence(source, "db.get(x)") == "definite"

@@ -115,6 +115,7 @@ _SEMAPHORES = frozenset({"semaphore", "sem", "limiter", "limit", "throttle"})
 _LIMITED = _SEMAPHORES | {"bounded", "concurrency", "concurrent", "limited", "throttled"}
 _TEST_CASES = frozenset({"subTest", "subtest"})  # `with self.subTest(case):`
 _LOCKS = frozenset({"lock", "locked", "mutex"})
+_WENT_WRONG = frozenset({"inconsistent", "inconsistency", "conflict", "mismatch", "corrupted"})  # mostly, nothing
 _BUFFERS = frozenset({"pipe", "pipeline", "batch", "bulk", "batcher"})
 _FACTORIES = frozenset(
     {
@@ -730,6 +731,8 @@ class LoopJudge:
         elif self._is_guarded_by_cache():
             limit = "likely"
         if self._is_first_hit() or self._is_handled(self.node) or self._asks_for_new_key() or self._gives_list():
+            limit = "possible"
+        if self._iterable_words() & _WENT_WRONG:
             limit = "possible"
         return Verdict(limit, reason)
 
