@@ -1704,6 +1704,28 @@ def bare(session: Session, ids):
         statement = statement.where(Role.id.in_(ids))
     return [role.users for role in session.execute(statement).scalars().all()]  # expect APL203
 """,
+    "a class that overrides both never runs the one by the other": """
+### app.py
+import time
+class Base:
+    def load(self):
+        raise NotImplementedError
+    async def aload(self):
+        return self.load()
+class Both(Base):
+    def load(self):
+        time.sleep(1)
+    async def aload(self):
+        return 1
+class Other:
+    def load(self):
+        raise NotImplementedError
+    async def aload(self):
+        return self.load()  # expect APL101
+class One(Other):
+    def load(self):
+        time.sleep(2)
+""",
     "nobody waits before a server serves": """
 ### app.py
 import contextlib, time

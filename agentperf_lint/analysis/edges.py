@@ -241,7 +241,7 @@ class EdgeResolver:
         of: tuple[Kind, ...] = (Kind.SYNC, Kind.ASYNC),
         confidence: Confidence = "definite",
     ) -> Iterator[Edge]:
-        for key, sure in self._implementations(function):
+        for key, sure in self._implementations(function, self._method_on_self(use, caller)):
             kind = self.resolver.kind(key)
             if kind not in of or key == caller:
                 continue
@@ -296,19 +296,33 @@ class EdgeResolver:
                     found[file.bases[base]].add(file.text(base))
         return found.get(scope, set())
 
-    def _implementations(self, function: Function) -> list[tuple[int, Confidence]]:
-        """The bodies that can run: the function, or what overrides it where it is abstract."""
+    def _implementations(self, function: Function, method: int = -1) -> list[tuple[int, Confidence]]:
+        """The bodies that can run: the function, or what overrides it where it is abstract.
+
+        Classes that override `method` as well, which calls it on `self`, never call it from there.
+        """
         if function.receiver < 0 or not self.resolver.is_abstract(function.key):
             return [(function.key, "definite")]
         name = self.resolver.scope(function.key).name
-        found: list[tuple[int, Confidence]] = []
+        found: dict[int, bool] = {}
         for subclass in self.index.all_subclasses(function.receiver):
+            runs = method < 0 or not self._overrides(subclass, method)
             for value in self.resolver.lookup(subclass, name):
-                if not isinstance(value, Function) or self.resolver.is_abstract(value.key):
-                    continue
-                if (value.key, "likely") not in found:
-                    found.append((value.key, "likely"))
-        return found if len(found) <= MAX_OVERRIDES else []
+                if isinstance(value, Function) and not self.resolver.is_abstract(value.key):
+                    found[value.key] = found.get(value.key, False) or runs
+        return [(key, "likely") for key, runs in found.items() if runs] if len(found) <= MAX_OVERRIDES else []
+
+    def _method_on_self(self, use: f.Use, caller: int) -> int:
+        """The method `caller` where `use` calls another one of `self`, -1 for all else."""
+        file = self.resolver.file_of(caller)
+        function = file.bases[use.ref] if file.ops[use.ref] == f.CALL else use.ref
+        return caller if file.ops[function] == f.ATTR and is_self(file, file.bases[function]) else -1
+
+    def _overrides(self, cls: int, method: int) -> bool:
+        if self.resolver.owner(method) < 0:
+            return False
+        found = [v for v in self.resolver.lookup(cls, self.resolver.scope(method).name) if isinstance(v, Function)]
+        return bool(found) and all(value.key != method for value in found)
 
     def _constructor_edges(self, key: int, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         methods = self._constructors.get(key)
@@ -616,6 +630,11 @@ class EdgeResolver:
                     if key != caller:
                         yield Edge(caller, file.index, index, key, None, "", "definite", True)
                     break
+
+
+def is_self(file: LoadedFile, ref: int) -> bool:
+    """Whether an expression is the parameter `self`."""
+    return file.ops[ref] == f.PARAM and file.text(ref) == "self"
 
 
 def hops(edge: Edge, files: Seq[LoadedFile]) -> int:

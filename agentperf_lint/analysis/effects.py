@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from agentperf_lint.analysis import facts as f
-from agentperf_lint.analysis.edges import NEAR_ONLY, Edge, Family, applies, hops, is_batched, is_guarded
+from agentperf_lint.analysis.edges import NEAR_ONLY, Edge, Family, applies, hops, is_batched, is_guarded, is_self
 from agentperf_lint.analysis.infer import LoadedFile, Resolver
 from agentperf_lint.analysis.values import Class, Function
 from agentperf_rules.base import at_most
@@ -253,8 +253,7 @@ class Effects:
     def _is_on_self(self, edge: Edge) -> bool:
         file = self.files[edge.file]
         function = file.bases[file.use(edge.use).ref]
-        holder = file.bases[function]
-        return file.ops[function] == f.ATTR and file.ops[holder] == f.PARAM and file.text(holder) == "self"
+        return file.ops[function] == f.ATTR and is_self(file, file.bases[function])
 
     def _has_another(self, cls: int, name: str, key: int) -> bool:
         """Whether the method `name` of a class has a body, which is not that of the function `key`."""
