@@ -24,7 +24,9 @@ def git(*arguments: object, cwd: Path) -> None:
 def clone(tmp_path):
     """This checkout as it stands, committed: pre-commit installs from a commit."""
     target = tmp_path / "agentperf-lint"
-    ignore = shutil.ignore_patterns(".*cache", ".venv*", ".git", "corpus", "results", "*.pyc", "__pycache__")
+    ignore = shutil.ignore_patterns(
+        ".*cache", ".coverage*", ".venv*", ".git", "corpus", "results", "*.pyc", "__pycache__"
+    )
     shutil.copytree(REPOSITORY, target, ignore=ignore, symlinks=True)
     git("init", "-q", cwd=target)
     git("add", "-A", cwd=target)
