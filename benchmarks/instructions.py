@@ -1,4 +1,5 @@
-"""How many instructions one traced request takes, counted by Valgrind: the same figure in every run, on any machine.
+"""How many instructions one traced request takes, counted by Valgrind: the same within half a percent, however busy
+the machine is.
 
 Requests take fifty times as long here, so what the tracer's threads do by the clock would count fifty times: event
 loops are given an hour before anybody looks at what holds them.
