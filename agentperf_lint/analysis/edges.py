@@ -29,6 +29,8 @@ from agentperf_rules.catalogue.schema import Sink
 from agentperf_rules.model import Confidence
 
 Family = Literal["blocking", "loop"]
+# Where the walk's columns of a use are read alone: to build a `Use` takes longer.
+_FLAGS, _GUARD, _GIVEN = map(f.Use._fields.index, ("flags", "guard", "given"))
 _SCOPE = (1 << SCOPE_BITS) - 1  # the part of a key that is the scope
 MAX_NAMESAKES = 3  # methods that share a distinctive name, all taken for what is called on an unknown receiver
 MAX_OVERRIDES = 12  # a method with more implementations than this says nothing about any one of them
@@ -306,7 +308,7 @@ class EdgeResolver:
         name = self.resolver.scope(function.key).name
         found: dict[int, bool] = {}
         for subclass in self.index.all_subclasses(function.receiver):
-            runs = method < 0 or not self._overrides(subclass, method)
+            runs = method < 0 or not self.resolver.overrides(subclass, method)
             for value in self.resolver.lookup(subclass, name):
                 if isinstance(value, Function) and not self.resolver.is_abstract(value.key):
                     found[value.key] = found.get(value.key, False) or runs
@@ -314,15 +316,8 @@ class EdgeResolver:
 
     def _method_on_self(self, use: f.Use, caller: int) -> int:
         """The method `caller` where `use` calls another one of `self`, -1 for all else."""
-        file = self.resolver.file_of(caller)
-        function = file.bases[use.ref] if file.ops[use.ref] == f.CALL else use.ref
-        return caller if file.ops[function] == f.ATTR and is_self(file, file.bases[function]) else -1
-
-    def _overrides(self, cls: int, method: int) -> bool:
-        if self.resolver.owner(method) < 0:
-            return False
-        found = [v for v in self.resolver.lookup(cls, self.resolver.scope(method).name) if isinstance(v, Function)]
-        return bool(found) and all(value.key != method for value in found)
+        is_method = self.resolver.owner(caller) >= 0
+        return caller if is_method and is_on_self(self.resolver.file_of(caller), use) else -1
 
     def _constructor_edges(self, key: int, index: int, use: f.Use, caller: int) -> Iterator[Edge]:
         methods = self._constructors.get(key)
@@ -637,6 +632,12 @@ def is_self(file: LoadedFile, ref: int) -> bool:
     return file.ops[ref] == f.PARAM and file.text(ref) == "self"
 
 
+def is_on_self(file: LoadedFile, use: f.Use) -> bool:
+    """Whether a use calls or reads an attribute of `self`."""
+    attribute = file.bases[use.ref] if file.ops[use.ref] == f.CALL else use.ref
+    return file.ops[attribute] == f.ATTR and is_self(file, file.bases[attribute])
+
+
 def hops(edge: Edge, files: Seq[LoadedFile]) -> int:
     """How much farther from the sink the caller is: a function defined inside it is a part of it."""
     scopes = files[edge.file].facts.scopes
@@ -644,14 +645,26 @@ def hops(edge: Edge, files: Seq[LoadedFile]) -> int:
     return 0 if inside and scopes[edge.callee & _SCOPE].parent == edge.caller & _SCOPE else 1
 
 
-def is_guarded(edge: Edge, files: Seq[LoadedFile]) -> bool:
-    """Whether arguments of its function decide if the edge is taken."""
-    return bool(files[edge.file].uses[edge.use * f.USE_STRIDE + 11])
+def flags_of(edge: Edge, files: Seq[LoadedFile]) -> int:
+    """`Use.flags` of the edge's use."""
+    return files[edge.file].uses[edge.use * f.USE_STRIDE + _FLAGS]
+
+
+def guard_of(edge: Edge, files: Seq[LoadedFile]) -> str:
+    """`Use.guard` of the edge's use: the arguments of its function that decide if the edge is taken."""
+    file = files[edge.file]
+    return file.strings[file.uses[edge.use * f.USE_STRIDE + _GUARD]]
+
+
+def given_by(edge: Edge, files: Seq[LoadedFile]) -> str:
+    """`Use.given` of the edge's use: the arguments that it passes."""
+    file = files[edge.file]
+    return file.strings[file.uses[edge.use * f.USE_STRIDE + _GIVEN]]
 
 
 def is_batched(edge: Edge, files: Seq[LoadedFile]) -> bool:
     """Whether the call hands over many elements at once."""
-    return bool(files[edge.file].uses[edge.use * f.USE_STRIDE + 7] & f.BATCHED)
+    return bool(flags_of(edge, files) & f.BATCHED)
 
 
 def applies(edge: Edge, family: Family) -> bool:

@@ -10,7 +10,18 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from agentperf_lint.analysis import facts as f
-from agentperf_lint.analysis.edges import NEAR_ONLY, Edge, Family, applies, hops, is_batched, is_guarded, is_self
+from agentperf_lint.analysis.edges import (
+    NEAR_ONLY,
+    Edge,
+    Family,
+    applies,
+    flags_of,
+    given_by,
+    guard_of,
+    hops,
+    is_batched,
+    is_on_self,
+)
 from agentperf_lint.analysis.infer import LoadedFile, Resolver
 from agentperf_lint.analysis.values import Class, Function
 from agentperf_rules.base import at_most
@@ -92,7 +103,7 @@ class Effects:
                 ):
                     severity = edge.sink.severity if family == "blocking" else "high"
                     possible, gravity = by_gravity(edge.confidence, severity)
-                    groups[possible, is_guarded(edge, self.files), gravity].append(edge)
+                    groups[possible, bool(guard_of(edge, self.files)), gravity].append(edge)
         certain = [rank for rank in sorted(groups) if rank[0] == 0]
         for rank in certain:
             self._spread(groups[rank], family, effects, certain=True)
@@ -209,22 +220,19 @@ class Effects:
 
     def _is_undecided(self, edge: Edge, effect: Effect, family: Family) -> bool:
         """Whether it is up to variables that the call hands over if the effect is had, which may be rare in a loop."""
-        caller = self.files[edge.file]
-        if family != "loop" or "*" in caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]]:
+        if family != "loop" or "*" in given_by(edge, self.files):
             return False
         return any(given is None for given, _ in self._asked(edge, effect))
 
     def _asked(self, edge: Edge, effect: Effect) -> Iterator[tuple[bool | None, bool]]:
         """For each parameter on which the effect depends: whether the call gives it (None: unknown), and should."""
-        file = self.files[effect.edge.file]
-        guard = file.strings[file.uses[effect.edge.use * f.USE_STRIDE + 11]]
+        guard = guard_of(effect.edge, self.files)
         if not guard or edge.callee != effect.edge.caller:
             return
-        caller = self.files[edge.file]
-        called = self._takes_arguments(caller, edge)
+        called = self._takes_arguments(self.files[edge.file], edge)
         if called < 0:
             return
-        given = caller.strings[caller.uses[edge.use * f.USE_STRIDE + 12]]
+        given = given_by(edge, self.files)
         params = [param.name for param in self.resolver.scope(called).params]
         if params[:1] in (["self"], ["cls"]):
             params = params[1:]
@@ -234,9 +242,11 @@ class Effects:
     def _is_overridden(self, edge: Edge, effect: Effect) -> bool:
         """Whether the effect is another class's implementation of a method than that of the object that is called."""
         then = effect.edge
-        if then.confidence != "likely" or then.callee < 0 or edge.callee != then.caller or not self._is_on_self(then):
+        if then.confidence != "likely" or then.callee < 0 or edge.callee != then.caller:
             return False
-        name = self.resolver.scope(then.callee).name
+        inner = self.files[then.file]
+        if not is_on_self(inner, inner.use(then.use)):
+            return False
         file = self.files[edge.file]
         use = file.use(edge.use)
         if file.ops[use.ref] != f.CALL:
@@ -247,19 +257,7 @@ class Effects:
             if isinstance(value, Function) and value.key == edge.callee
         ]
         return bool(receivers) and all(
-            receiver >= 0 and self._has_another(receiver, name, then.callee) for receiver in receivers
-        )
-
-    def _is_on_self(self, edge: Edge) -> bool:
-        file = self.files[edge.file]
-        function = file.bases[file.use(edge.use).ref]
-        return file.ops[function] == f.ATTR and is_self(file, file.bases[function])
-
-    def _has_another(self, cls: int, name: str, key: int) -> bool:
-        """Whether the method `name` of a class has a body, which is not that of the function `key`."""
-        found = [value for value in self.resolver.lookup(cls, name) if isinstance(value, Function)]
-        return any(not self.resolver.is_abstract(value.key) for value in found) and all(
-            value.key != key for value in found
+            receiver >= 0 and self.resolver.overrides(receiver, then.callee) for receiver in receivers
         )
 
     def _takes_arguments(self, file: LoadedFile, edge: Edge) -> int:
@@ -286,7 +284,7 @@ class Effects:
 
         For a loop, what does not happen for every element is as good as far away.
         """
-        flags = self.files[edge.file].uses[edge.use * f.USE_STRIDE + 7]
+        flags = flags_of(edge, self.files)
         decorators = self.resolver.decorator_names(edge.caller)
         cached = bool(flags & f.KEPT or decorators & _CACHES)
         if family == "loop":
@@ -302,12 +300,12 @@ class Effects:
     def _happens_sometimes(self, edge: Edge) -> bool:
         """Whether the function of `edge` can do without any query: by a branch that has no counterpart with one."""
         file = self.files[edge.file]
-        flags = file.uses[edge.use * f.USE_STRIDE + 7]
+        flags = flags_of(edge, self.files)
         if flags & f.SOMETIMES or not flags & f.CONDITIONAL:
             return bool(flags & f.SOMETIMES)
         at = self._place(file, edge.use)
         around = [(arms, end) for arms, end in self._choices_of(file) if arms[0] <= at < end]
-        if around and is_guarded(edge, self.files):
+        if around and guard_of(edge, self.files):
             around.remove(max(around))  # the arguments of each call tell which of these branches it takes
         if not around:
             return False
@@ -320,8 +318,8 @@ class Effects:
         )
 
     def _place(self, file: LoadedFile, use: int) -> int:
-        line, column = file.uses[use * f.USE_STRIDE + 3 : use * f.USE_STRIDE + 5]
-        return f.position(line, column)
+        at = file.use(use)
+        return f.position(at.line, at.column)
 
     def _choices_of(self, file: LoadedFile) -> list[tuple[tuple[int, ...], int]]:
         """The starts of the arms, and the end, of each branch in `file` that is taken one way or the other."""
@@ -356,9 +354,9 @@ class Effects:
 
     def _says_little(self, edge: Edge, effect: Effect) -> bool:
         """Whether the callee does this for some callers only: one way of a hub, or of a decorator."""
-        flags = self.files[effect.edge.file].uses[effect.edge.use * f.USE_STRIDE + 7]
+        flags = flags_of(effect.edge, self.files)
         if edge.decorates:
-            return effect.branches > 0 or (bool(flags & f.AFTER_EXIT) and not is_guarded(effect.edge, self.files))
+            return effect.branches > 0 or (bool(flags & f.AFTER_EXIT) and not guard_of(effect.edge, self.files))
         return bool(flags & f.SELECTED) and len(self.into.get(effect.edge.caller, ())) > MAX_CALLERS
 
     def effect_at(self, edge: Edge, family: Family, effects: dict[int, Effect]) -> Effect | None:

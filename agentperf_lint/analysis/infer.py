@@ -941,6 +941,11 @@ class Resolver:
     def is_abstract(self, key: int) -> bool:
         return bool(self.scope(key).flags & f.TRIVIAL) or "abstractmethod" in self.decorator_names(key)
 
+    def overrides(self, cls: int, method: int) -> bool:
+        """Whether a class has a body for the name of `method`, and it is another one."""
+        found = [value.key for value in self.lookup(cls, self.scope(method).name) if isinstance(value, Function)]
+        return method not in found and any(not self.is_abstract(key) for key in found)
+
     def is_eager(
         self, file: LoadedFile, ref: int, loaders: tuple[str, ...] = EAGER, seen: frozenset[int] = frozenset()
     ) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from agentperf_lint.analysis import facts as f
-from agentperf_lint.analysis.edges import Edge, EdgeResolver, applies, is_batched
+from agentperf_lint.analysis.edges import Edge, EdgeResolver, applies, is_batched, is_self
 from agentperf_lint.analysis.effects import MAX_LOOP_HOPS, Effect, Effects, by_gravity
 from agentperf_lint.analysis.infer import LoadedFile
 from agentperf_rules import code_for
@@ -113,7 +113,7 @@ class Suspects:
         ref = use.ref
         while ref and file.ops[ref] in (f.ATTR, f.CALL, f.ITEM, f.AWAIT):
             if file.ops[ref] == f.ATTR and file.text(ref) == name:
-                return file.ops[file.bases[ref]] == f.PARAM and file.text(file.bases[ref]) == "self"
+                return is_self(file, file.bases[ref])
             ref = file.bases[ref]
         return False
 
