@@ -1346,6 +1346,9 @@ def test_statements_about_a_label_or_table_are_others_each_time() -> None:
             for user in users:
                 by_id = user_sql(user.id)
                 graph.query(by_id)
+            for user in users:
+                by_name = user_sql(user.name)
+                graph.query(by_name)
         """
     label = 'graph.query(f"MATCH (n:`{node.label}`) RETURN count(n)")'
     user = "graph.query(f\"MATCH (n:User {{id: '{user.id}'}}) RETURN n\")"
@@ -1353,6 +1356,7 @@ def test_statements_about_a_label_or_table_are_others_each_time() -> None:
     assert loop_confidence(source, "graph.query(cypher)", through=True) is None
     assert loop_confidence(source, user, through=True) == "definite"
     assert loop_confidence(source, "graph.query(by_id)", through=True) == "definite"
+    assert loop_confidence(source, "graph.query(by_name)", through=True) == "definite"
 
 
 def test_one_by_one_what_went_wrong_is_possible() -> None:

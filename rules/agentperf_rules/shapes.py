@@ -139,7 +139,8 @@ _QUERIES = re.compile(
 _CYPHER = re.compile(r"\b(match|merge|create)\s+(\w+\s*=\s*)?\(", re.IGNORECASE)
 _BEFORE_LABEL = re.compile(r"[(\[]\s*\w*\s*:\s*`?$")  # `(n:Person)`, `[r:KNOWS]`
 _STATEMENT_TEXTS = frozenset({"cypher", "sql", "ddl", "statement", "stmt"})
-_KINDS = frozenset({"name", "label", "table", "table_name"})  # what says which table or label an element is
+_KINDS = frozenset({"label", "table", "table_name"})  # what says which table or label an element is
+_OF_A_SCHEMA = frozenset({"node", "label", "table", "relationship", "rel", "view", "index"})  # so does the name of one
 _ENTITY_CALLS = frozenset({"query", "select", "select_from", "insert", "update", "delete", "count"})
 _CONSTRUCTS = re.compile(r"(Add|Drop|Create|Alter|Set)(Constraint|Table|Index|Column|Schema|Sequence|View)\w*|DDL")
 _DESCRIBES = frozenset(
@@ -678,7 +679,8 @@ class LoopJudge:
         assert isinstance(self.node, cst.Call)
         said = words(last_name(statement.func)) | words(last_name(argument(self.node, 0)))
         named = (arg.value for arg in statement.args if names_in(arg.value) & tainted)
-        return bool(said & _STATEMENT_TEXTS) and any(_member(value) in _KINDS for value in named)
+        kinds = _KINDS | ({"name"} if self._target_words() & _OF_A_SCHEMA else set())
+        return bool(said & _STATEMENT_TEXTS) and any(_member(value) in kinds for value in named)
 
     def _is_over_classes(self) -> bool:
         """Whether each element is a class, which stands for a table: `model.objects`, `model.__tablename__`."""
